@@ -1,0 +1,1 @@
+"""What comes in: canonical events, the Avro wire format, decoding to columns, validation."""

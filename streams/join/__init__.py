@@ -1,0 +1,1 @@
+"""The exact join: dedup, ledger, outcomes and bookings. Pure."""

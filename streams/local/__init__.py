@@ -1,0 +1,1 @@
+"""The embedded stack: a broker, ClickHouse, and labelled traffic for the demo."""

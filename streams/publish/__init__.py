@@ -1,0 +1,1 @@
+"""For platform teams: typed events, keys, pseudonyms, and publishers on Kafka."""

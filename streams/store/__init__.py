@@ -1,0 +1,1 @@
+"""ClickHouse: migrations, sink, positions, recovery, verify."""

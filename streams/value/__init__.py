@@ -1,0 +1,1 @@
+"""What work is worth: value rules, work classes, price book, standard cost."""

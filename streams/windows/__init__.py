@@ -1,0 +1,1 @@
+"""Panes, windows, watermarks and their measures. Pure."""
