@@ -1,1 +1,1 @@
-"""What work is worth: value rules, work classes, price book, standard cost."""
+"""What work is worth: value rules, work classes, price book, standard cost (VALUE.md). Pure; reads only the data that ships with it."""
