@@ -48,6 +48,12 @@ class Document:
             self.refuse(name, "is not a list of tables", f"write each entry below its own line [[{name}]]")
         return value
 
+    def section(self, name: str) -> dict[str, Any]:
+        value = self.table.get(name, {})
+        if not isinstance(value, dict):
+            self.refuse(name, "is not a table", f"write its entries below a line [{name}]")
+        return value
+
     def text(self, table: Mapping[str, Any], name: str, entry: str, default: str | None = None) -> str:
         value = table.get(name, default)
         if not isinstance(value, str):

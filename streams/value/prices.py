@@ -234,7 +234,7 @@ def price_lines(text: str, file: str) -> list[PriceLine]:
         reference = doc.scaled(doc.table["reference_price"], PER_TOKENS, "document", "reference_price")
         lines.append(PriceLine(since, REFERENCE_LINE, prices=(reference, 0, 0, 0, 0)))
     if "default" in doc.table:
-        lines.append(PriceLine(since, DEFAULT_LINE, prices=_prices(doc, doc.table["default"], "default")))
+        lines.append(PriceLine(since, DEFAULT_LINE, prices=_prices(doc, doc.section("default"), "default")))
     for entry in doc.tables("model"):
         name = doc.text(entry, "name", "model")
         if name in ("", REFERENCE_LINE):

@@ -288,7 +288,7 @@ class RuleSet:
             frozenset({"effective_from", "reference_points", "team_reference_points", "label", "rule"}),
         )
         references = {"": doc.scaled(doc.table.get("reference_points"), 1000, "document", "reference_points")}
-        for team, points in doc.table.get("team_reference_points", {}).items():
+        for team, points in doc.section("team_reference_points").items():
             references[team] = doc.scaled(points, 1000, f"team_reference_points.{team}", "points")
         labels = []
         for entry in doc.tables("label"):
