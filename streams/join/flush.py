@@ -1,0 +1,79 @@
+"""What one flush moves out of one partition: the rows to store and the position that they lead to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from streams.events.dead_letter import DeadLetter
+from streams.join.partition import Input, JoinPartition, Touched
+
+EPOCH_SHIFT = 40
+"""A row's version is epoch << 40 | flush number: a later tenure of a partition outranks every flush of an earlier one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Records that repeated an applied event: offset, appended_at, tenant, event_id, content_hash."""
+
+    topic: str
+    rows: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFlush:
+    """One partition's part of a flush."""
+
+    partition: int
+    epoch: int
+    number: int
+    usage: Input
+    items: Input
+    raw_usage: list[pl.DataFrame]
+    raw_items: list[pl.DataFrame]
+    dead: list[DeadLetter]
+    duplicates: list[Duplicates]
+    touched: Touched
+
+    @property
+    def version(self) -> int:
+        return self.epoch << EPOCH_SHIFT | self.number
+
+
+class FlushBuffer:
+    """Collects what arrives for one partition between two flushes."""
+
+    def __init__(self, state: JoinPartition, epoch: int) -> None:
+        self.state, self.epoch, self.number = state, epoch, 0
+        self.rows = 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._usage: list[pl.DataFrame] = []
+        self._items: list[pl.DataFrame] = []
+        self._dead: list[DeadLetter] = []
+        self._duplicates: list[Duplicates] = []
+        self.rows = 0
+
+    def add(self, usage: bool, applied: pl.DataFrame, duplicates: Duplicates | None, dead: list[DeadLetter], records: int) -> None:  # noqa: FBT001 - which of the two inputs
+        """Add the fate of each record of a batch."""
+        if not applied.is_empty():
+            (self._usage if usage else self._items).append(applied)
+        if duplicates is not None:
+            self._duplicates.append(duplicates)
+        self._dead += dead
+        self.rows += records
+
+    def cut(self) -> PartitionFlush | None:
+        """Everything since the last cut; None when nothing came."""
+        if not self.rows:
+            return None
+        self.number += 1
+        state = self.state
+        flush = PartitionFlush(
+            state.partition, self.epoch, self.number, replace(state.usage), replace(state.items),
+            self._usage, self._items, self._dead, self._duplicates, state.cut(),
+        )  # fmt: skip
+        self._clear()
+        return flush

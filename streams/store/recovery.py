@@ -1,0 +1,154 @@
+"""Taking over a partition: its state at the committed position, from rows that are trusted and raw rows below the position.
+
+A stored row is trusted only if the offsets that it covers are at or below the position. A row beyond it was written by a flush that was
+never committed, or by a worker that lost the partition without noticing; its key is recomputed from the raw rows (DESIGN.md §7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import polars as pl
+
+from streams.config import ITEMS_TOPIC, USAGE_TOPIC
+from streams.join.batch import LINE_KEY, PANE_KEY, PROMPT_KEY, line_totals, pane_start, pane_totals, priced_usage
+from streams.join.outcome import ItemEvent
+from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_events
+from streams.store.reading import read
+from streams.windows.measures import LINE_MEASURES, PANE_US, USAGE_MEASURES
+
+
+class Stored(Protocol):
+    """What recovery asks of a store: named queries (queries/recovery/) with parameters, as frames."""
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ClickHouseStored:
+    """The store behind a ClickHouse client."""
+
+    client: Any
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame:
+        return read(self.client, f"recovery/{name}", **parameters)
+
+
+def load(stored: Stored, state: JoinPartition) -> None:
+    """Fill an empty state whose positions are set (usage.next_offset, items.next_offset)."""
+    at = {"kpart": state.partition, "usage_next": state.usage.next_offset, "items_next": state.items.next_offset}
+    _load_counts(stored, state, at)
+    lines = _load_lines(stored, state, at)
+    panes = _load_panes(stored, state, at)
+    items = _load_items(stored, at)
+    state.load(lines, panes, items)
+    state.forget(state.usage.watermark, state.items.watermark)
+    _load_identities(stored, state, at)
+
+
+def _load_counts(stored: Stored, state: JoinPartition, at: dict[str, int]) -> None:
+    row = stored.read("fates", **at, usage_topic=USAGE_TOPIC, items_topic=ITEMS_TOPIC).row(0, named=True)
+    for name, read_side in (("usage", state.usage), ("items", state.items)):
+        read_side.applied = row[f"{name}_applied"]
+        read_side.duplicates = row[f"{name}_duplicates"]
+        read_side.dead = row[f"{name}_dead"]
+        read_side.watermark = row[f"{name}_watermark"] or UNSEEN
+
+
+def _load_lines(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.DataFrame:
+    columns = [*LINE_KEY, *LINE_MEASURES, "last_at"]
+    rows = stored.read("lines", **at)
+    trusted = rows.filter(pl.col("trusted") == 1).select(columns)
+    doubtful = rows.filter(pl.col("trusted") == 0).select(LINE_KEY)
+    if doubtful.is_empty():
+        return trusted
+    tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
+    raw = stored.read("usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items)
+    if raw.is_empty():
+        return trusted
+    again = line_totals(priced_usage(raw, state.prices)).join(doubtful, on=LINE_KEY, how="semi")
+    return pl.concat([trusted, again.select(columns)], how="vertical_relaxed")
+
+
+def _load_panes(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.DataFrame:
+    columns = [*PANE_KEY, *USAGE_MEASURES]
+    rows = stored.read("panes", **at)
+    trusted = rows.filter(pl.col("trusted") == 1).select(columns)
+    doubtful = rows.filter(pl.col("trusted") == 0).select(PANE_KEY)
+    if doubtful.is_empty():
+        return trusted
+    seconds = (doubtful["pane_start"].unique() // 1_000_000).to_list()
+    raw = stored.read("usage_of_panes", kpart=at["kpart"], usage_next=at["usage_next"], pane_seconds=seconds)
+    if raw.is_empty():
+        return trusted
+    raw = with_key(priced_usage(raw, state.prices))
+    first = raw.select((pl.col("prompt_fingerprint") != "") & pl.struct(PROMPT_KEY).is_first_distinct()).to_series().cast(pl.Int64)
+    again = pane_totals(raw.with_columns(first_prompt=first)).join(doubtful, on=PANE_KEY, how="semi")
+    return pl.concat([trusted, again.select(columns)], how="vertical_relaxed")
+
+
+def _load_items(stored: Stored, at: dict[str, int]) -> list[LoadedItem]:
+    rows = stored.read("items", **at)
+    loaded: list[LoadedItem] = [
+        (row["tenant"], row["work_item_id"], _history(row["history"]), _booked(row["booked"]))
+        for row in rows.filter(pl.col("trusted") == 1).iter_rows(named=True)
+    ]
+    doubtful = rows.filter(pl.col("trusted") == 0)
+    if doubtful.is_empty():
+        return loaded
+    tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
+    raw = stored.read("events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items)
+    again: dict[tuple[str, str], list[ItemEvent]] = {}
+    for tenant, item, event in item_events(raw):
+        again.setdefault((tenant, item), []).append(event)
+    for key in doubtful.select("tenant", "work_item_id").iter_rows():
+        if key in again:  # else nothing below the position names the item: a later record will
+            loaded.append((*key, again[key], None))
+    return loaded
+
+
+def _history(rows: list[Any]) -> list[ItemEvent]:
+    values = (tuple(row.values()) if isinstance(row, dict) else row for row in rows)
+    return [ItemEvent(*v[:5], tuple(v[5]), *v[6:]) for v in values]
+
+
+def _booked(rows: list[Any]) -> set[BookingKey]:
+    values = (tuple(row.values()) if isinstance(row, dict) else row for row in rows)
+    return {(v[0] // PANE_US * PANE_US, *v[1:]) for v in values}
+
+
+def _load_identities(stored: Stored, state: JoinPartition, at: dict[str, int]) -> None:
+    usage_since = max(state.usage.watermark - state.horizon_us, 0)
+    items_since = max(state.items.watermark - state.horizon_us, 0)
+    state.remember_usage(with_key(stored.read("recent_usage", kpart=at["kpart"], usage_next=at["usage_next"], since=usage_since)))
+    state.remember_items(stored.read("recent_items", kpart=at["kpart"], items_next=at["items_next"], since=items_since))
+
+
+def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
+    """Before a usage batch is applied: look up in the store what the dedup index has forgotten."""
+    old = state.usage_to_look_up(batch)
+    if old.is_empty():
+        return
+    seconds = old.select(pane_start() // 1_000_000).to_series().unique().to_list()
+    prompts = [p for p in old["prompt_fingerprint"].unique().to_list() if p]
+    rows = stored.read(
+        "old_usage", kpart=state.partition, below=state.usage.next_offset, ids=old["event_id"].unique().to_list(),
+        prompts=prompts, pane_seconds=seconds,
+    )  # fmt: skip
+    state.remember_usage(with_key(rows))
+
+
+def hydrate_items(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
+    """Likewise before a work-item batch is applied."""
+    old = state.items_to_look_up(batch)
+    if not old.is_empty():
+        ids = old["event_id"].unique().to_list()
+        state.remember_items(stored.read("old_items", kpart=state.partition, below=state.items.next_offset, ids=ids))
+
+
+def with_key(usage: pl.DataFrame) -> pl.DataFrame:
+    """Usage with its canonical key (DESIGN.md §4), as the decoder makes it."""
+    item, session = pl.col("work_item_id"), pl.col("session_id")
+    rest = pl.when(item != "").then(item).when(session != "").then("session:" + session).otherwise("event:" + pl.col("event_id"))
+    return usage.with_columns(key=pl.concat_str(pl.col("tenant"), pl.lit("/"), rest))
