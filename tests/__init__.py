@@ -1,0 +1,1 @@
+"""Tests of tokenworth; the folders mirror streams/."""

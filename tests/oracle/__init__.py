@@ -1,0 +1,1 @@
+"""The naive reference of tokenworth's results; start at world.py."""
