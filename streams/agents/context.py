@@ -1,0 +1,106 @@
+"""What the agents of one worker share: settings, the store, a producer, threads for computing and for inserting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, ParamSpec, TypeVar
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from clickhouse_connect.driver.exceptions import DatabaseError
+from clickhouse_connect.driver.exceptions import Error as ClickHouseError
+
+from streams.config import Settings
+from streams.errors import Fenced, StoreUnavailable
+from streams.store.client import connect
+from streams.store.sink import ClickHouseInserts, Sink
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FIRST_RETRY_S: Final = 0.2
+LONGEST_RETRY_S: Final = 5.0
+
+OVERLOADED: Final = ("Code: 159", "Code: 202", "Code: 209", "Code: 210", "Code: 241", "Code: 242", "Code: 243", "Code: 252", "Code: 319", "Code: 999")
+"""ClickHouse's codes for time-outs, too many queries or parts, network, memory, disk and Keeper trouble: they pass."""
+
+
+@dataclass
+class Context:
+    """Resources of a worker; made before the Faust app, opened and closed with it."""
+
+    settings: Settings
+    partitions: int
+    worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    def __post_init__(self) -> None:
+        self.client: Any = connect(self.settings.clickhouse)
+        self.sink = Sink(ClickHouseInserts(self.client), self.worker)
+        self._compute = ThreadPoolExecutor(1, "compute")
+        self._insert = ThreadPoolExecutor(4, "insert")
+        self._producer: AIOKafkaProducer | None = None
+
+    async def open(self) -> None:
+        """Start the producer for derived topics, inside the running event loop."""
+        self._producer = AIOKafkaProducer(
+            bootstrap_servers=self.settings.kafka,
+            acks="all",
+            enable_idempotence=True,
+            compression_type="lz4",
+            linger_ms=5,
+            max_request_size=16 << 20,
+            max_batch_size=1 << 20,
+        )
+        await self._producer.start()
+
+    async def close(self) -> None:
+        if self._producer is not None:
+            await self._producer.stop()
+        self._compute.shutdown(wait=False, cancel_futures=True)
+        self._insert.shutdown(wait=False, cancel_futures=True)
+
+    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes]], partition: int | None = None) -> None:
+        """Send (key, value) messages and wait until the broker has acknowledged all of them."""
+        assert self._producer is not None
+        sent = [await self._producer.send(topic, value, key=key, partition=partition) for key, value in messages]
+        for future in sent:
+            await future
+
+    async def compute(self, step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Run a step on the one thread that owns the agents' state."""
+        return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: step(*args, **options))
+
+    async def persist(self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Run a store step until it succeeds; a failure that passes is retried while `alive`, which must stay true or Fenced is raised."""
+        delay, began = FIRST_RETRY_S, time.monotonic()
+        while True:
+            if not alive():
+                raise Fenced("the partition was lost while the store was away")
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._insert, lambda: step(*args, **options))
+            except (ClickHouseError, StoreUnavailable, OSError) as error:
+                if not passes(error):
+                    raise
+                log.warning("store is away, trying again", step=step.__name__, error=_first_line(error), waited_s=round(time.monotonic() - began, 1))
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_RETRY_S)
+
+
+def passes(error: Exception) -> bool:
+    """Whether a store error may pass by itself: connection trouble and overload do, a refusal of the statement does not."""
+    if isinstance(error, DatabaseError):
+        text = str(error)
+        return "Code: " not in text or any(code in text for code in OVERLOADED)
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

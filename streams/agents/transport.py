@@ -1,0 +1,228 @@
+"""Faust transport that delivers one message per partition and fetch, and leaves positions to the agents (DESIGN.md §7).
+
+- Every partition starts where `app.ownership` says, set in the consumer thread after each rebalance.
+- A batch carries the epoch and generation under which it was fetched; records fetched before that seek are dropped.
+- Positions are committed only through `commit_fenced`, which refuses when the group has moved on.
+- At most CREDIT unfinished batches per partition are handed out; Faust's own buffer pausing starves partitions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport import drivers
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from streams.agents.batches import Batch, joined, read_fetches_as_chunks
+from streams.errors import Fenced
+
+CREDIT: Final = 2
+"""Unfinished batches per partition: one being applied, one ready behind it."""
+
+
+class Seat(NamedTuple):
+    """Where a partition is read from, and the epoch under which this worker owns it."""
+
+    offset: int
+    epoch: int
+
+
+class Tail(NamedTuple):
+    """What the consumer knows of a partition's end: next offset to read, high watermark, time of the last answer (us)."""
+
+    position: int
+    high_watermark: int
+    fetched_at: int
+
+
+class Ownership(Protocol):
+    """What the transport asks of the agents."""
+
+    def seats(self, assigned: Iterable[TP]) -> Mapping[TP, Seat]: ...
+
+
+class _NoReadOffsets(defaultdict[TP, Any]):
+    """Faust's gate of read offsets, which drops rewound messages: the batches' own contiguity check replaces it."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: None)
+
+    def __getitem__(self, tp: TP) -> None:
+        return None
+
+
+class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
+    def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> Any:
+        self._thread.seats = {}  # in the consumer thread, before anything can be fetched under the next generation
+        return super().on_partitions_revoked(revoked)
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.seats: dict[TP, Seat] = {}
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Range keeps partition p of both input topics on one worker; Faust's own assignor does not spread evenly.
+        consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001 - no public seam
+        return consumer
+
+    async def _fetch_records(self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None) -> Any:
+        records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
+        generation = consumer._coordinator.generation  # noqa: SLF001 - the only place that knows it
+        out = {}
+        for tp, chunks in records.items():
+            seat = self.seats.get(TP(*tp))
+            if seat is not None and chunks:
+                out[tp] = [joined(TP(*tp), seat.epoch, generation, chunks)]
+        return out
+
+    async def take_seats(self, seats: Mapping[TP, Seat]) -> None:
+        consumer = self._ensure_consumer()
+        for tp, seat in seats.items():
+            consumer.seek(TopicPartition(*tp), seat.offset)
+        self.seats = dict(seats)
+
+    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator  # noqa: SLF001 - the public commit retries under whatever generation is current then
+        wanted = {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
+        while True:
+            await coordinator.ensure_coordinator_known()
+            async with coordinator._commit_lock:  # noqa: SLF001
+                # No await stands between this check and the request that carries the generation.
+                if coordinator.generation != generation or not wanted.keys() <= consumer.assignment():
+                    raise Fenced(f"generation {generation} is over")
+                try:
+                    subscription = consumer._subscription.subscription  # noqa: SLF001
+                    await asyncio.shield(coordinator._do_commit_offsets(subscription.assignment, wanted))  # noqa: SLF001
+                except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as refused:
+                    raise Fenced(f"the group refused generation {generation}") from refused
+                except KafkaError as error:
+                    if not error.retriable:
+                        raise
+                else:
+                    return
+            await asyncio.sleep(0.1)
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        consumer = self._ensure_consumer()
+        return {tp: await consumer.committed(TopicPartition(*tp)) for tp in tps}
+
+    async def tails(self) -> dict[TP, Tail]:
+        consumer = self._ensure_consumer()
+        subscription = consumer._subscription.subscription  # noqa: SLF001 - high watermark and time of the last answer
+        out: dict[TP, Tail] = {}
+        if subscription is None or subscription.assignment is None or not subscription.assignment.active:
+            return out
+        for tp in subscription.assignment.tps:
+            state = subscription.assignment.state_value(tp)
+            if state.has_valid_position and state.highwater is not None and state.timestamp:
+                out[TP(*tp)] = Tail(state.position, state.highwater, int(state.timestamp * 1000))
+        return out
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's detector of stuck event streams counts acknowledged messages: it has no meaning here."""
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Delivers batches and takes positions from `app.ownership`."""
+
+    RebalanceListener = RebalanceListener
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._read_offset = _NoReadOffsets()
+        self._unfinished: defaultdict[tuple[TP, int], int] = defaultdict(int)
+        self._credit = asyncio.Event()
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        read_fetches_as_chunks()
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def perform_seek(self) -> None:
+        """Called by Faust after the agents have taken over and before messages flow again."""
+        seats = self.app.ownership.seats(self.assignment())
+        live = {(tp, seat.epoch) for tp, seat in seats.items()}
+        for key in [key for key in self._unfinished if key not in live]:
+            del self._unfinished[key]
+        await self._thread.call_thread(self._thread.take_seats, seats)
+
+    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
+        """Commit next offsets under a generation; raises Fenced when it is not the group's present one."""
+        await self._thread.call_thread(self._thread.commit_fenced, offsets, generation)
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        """The group's committed offsets, None where it has none."""
+        result: dict[TP, int | None] = await self._thread.call_thread(self._thread.committed, list(tps))
+        return result
+
+    async def tails(self) -> dict[TP, Tail]:
+        """What is known of the end of each assigned partition."""
+        result: dict[TP, Tail] = await self._thread.call_thread(self._thread.tails)
+        return result
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """Credit replaces it."""
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Credit replaces it."""
+
+    def finished(self, batch: Batch) -> None:
+        """An agent is done with a batch: the next one of its partition may come."""
+        key = (batch.tp, batch.epoch)
+        if self._unfinished.get(key):
+            self._unfinished[key] -= 1
+        self._credit.set()
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        if not self.flow_active:
+            await self.wait(self.can_resume_flow)
+        seats, everything = self._thread.seats, self._get_active_partitions()
+        active = {tp for tp in everything if tp in seats and self._unfinished.get((tp, seats[tp].epoch), 0) < CREDIT}
+        if not active:  # never ask for an empty set: to aiokafka it means everything
+            self._credit.clear()
+            try:
+                await asyncio.wait_for(self._credit.wait(), 0.5)
+            except TimeoutError:
+                pass
+            return {}, active
+        records = await self._getmany(active, timeout if len(active) == len(everything) else min(timeout, 0.1))
+        for batches in records.values():
+            self._unfinished[batches[0].tp, batches[0].epoch] += 1
+        return records, active
+
+    def _to_message(self, tp: TP, record: Batch) -> Any:
+        at = record.appended_at[-1] / 1e6 if len(record.appended_at) else 0.0
+        return ConsumerMessage(
+            tp.topic, tp.partition, record.end - 1, at, 0, (), None, record, None, 0, 0, tp,
+            generation_id=self.app.consumer_generation_id,
+        )  # fmt: skip
+
+    def highwater(self, tp: TP) -> int:
+        """For Faust's monitor, which asks also in the moment in which the partition is revoked."""
+        try:
+            return super().highwater(tp) or 0
+        except (AssertionError, KafkaError):
+            return 0
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """See ConsumerThread.verify_event_path."""
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Registered as kafkabatch:// (entry point faust.transports)."""
+
+    Consumer = Consumer
+
+
+SCHEME: Final = "kafkabatch"
+drivers.TRANSPORTS.aliases.setdefault(SCHEME, f"{__name__}:Transport")
