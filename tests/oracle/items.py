@@ -12,8 +12,8 @@ from tests.oracle.value import (
     PriceLine,
     RuleLine,
     Verdict,
+    assisted_cost,
     match_rule,
-    reference_price,
     reference_size,
     value_of,
 )
@@ -102,24 +102,16 @@ def _taken_over(attributes: Attributes, event: Event) -> Attributes:
     )
 
 
-def _size(history: Sequence[Event]) -> int:
-    """The size of the last event at or before the first start, else the first size seen."""
-    sized = [event for event in history if size_of(event)]
-    starts = [event["occurred_at"] for event in history if event["kind"] == "started"]
-    early = [event for event in sized if starts and event["occurred_at"] <= starts[0]]
-    if early:
-        return size_of(early[-1])
-    return size_of(sized[0]) if sized else 0
-
-
-def frozen_attributes(history: Sequence[Event]) -> Attributes:
-    """Attributes as of the first completion, or as of the last event while there is none."""
-    completions = [index for index, event in enumerate(history) if event["kind"] == "completed"]
-    known = history[: completions[0] + 1] if completions else history
+def _attributes(history: Sequence[Event], until: int) -> Attributes:
+    """The last attributes named up to a place in the history; the size is that of the last event up to the first start of
+    all, else the first size seen."""
+    starts = [index for index, event in enumerate(history) if event["kind"] == "started"]
     attributes = Attributes()
-    for event in known:
+    for index, event in enumerate(history[: until + 1]):
         attributes = _taken_over(attributes, event)
-    return replace(attributes, size_milli=_size(known))
+        if size_of(event) and (attributes.size_milli == 0 or (starts and index <= starts[0])):
+            attributes = replace(attributes, size_milli=size_of(event))
+    return attributes
 
 
 def allocate(value: int, weights: Mapping[ToolModel, int]) -> dict[ToolModel, int]:
@@ -159,13 +151,13 @@ class Fold:
     ) -> None:
         self.history = sorted(history, key=lambda event: (event["occurred_at"], event["event_id"]))
         self.lines, self.prices, self.rules = lines, prices, rules
-        self.frozen = False
+        self.completion = 0
         self.abandoned: list[Booking] = []
         first, last = self.history[0], self.history[-1]
         self.item = Item(
             tenant=first["tenant"],
             work_item_id=first["work_item_id"],
-            attributes=frozen_attributes(self.history),
+            attributes=_attributes(self.history, len(self.history) - 1),
             first_event_at=first["occurred_at"],
             last_event_at=last["occurred_at"],
             last_usage_at=max((line.last_at for line in lines.values()), default=0),
@@ -174,8 +166,8 @@ class Fold:
 
     def run(self) -> Item:
         """Apply every event in fold order."""
-        for event in self.history:
-            self._apply(event)
+        for index, event in enumerate(self.history):
+            self._apply(index, event)
         item = self.item
         if item.credit is not None:
             item.verdict = item.credit.verdict
@@ -183,21 +175,19 @@ class Fold:
             item.verdict = self._verdict(item.last_event_at, worked_on=True)
         return item
 
-    def _apply(self, event: Event) -> None:
+    def _apply(self, index: int, event: Event) -> None:
         item, at = self.item, event["occurred_at"]
-        kind, link = event["kind"], event["link_type"] or ""
-        target = event["link_value"] or ""
-        if kind == "reclassified" and self.frozen:
+        kind, link = event["kind"], event["link_type"]
+        if kind == "reclassified" and item.first_completed_at:
             item.attributes = _taken_over(item.attributes, event)
-            if size_of(event):
-                item.attributes = replace(item.attributes, size_milli=size_of(event))
         if kind == "completed" and item.state != "completed":
             self._reverse(at)
             item.state, item.completed_at, item.canceled_at = "completed", at, 0
-            item.first_completed_at = item.first_completed_at or at
-            self.frozen = True
+            if not item.first_completed_at:
+                item.first_completed_at, item.attributes = at, _attributes(self.history, index)
+            self.completion = index
             self._credit(at)
-        elif kind in CLOSING and item.state != "canceled":
+        elif (kind in CLOSING or (kind == "linked" and link == "duplicates")) and item.state != "canceled":
             self._debit(at)
             item.state, item.completed_at, item.canceled_at = "canceled", 0, at
             self._abandon(at)
@@ -211,9 +201,10 @@ class Fold:
         elif kind == "reclassified" and item.state == "completed":
             self._debit(at)
             self._credit(at)
-        elif kind == "linked" and link in EVIDENCE_LINKS and target not in {"", item.work_item_id}:
+        elif kind == "linked" and link in EVIDENCE_LINKS and event["link_value"] != item.work_item_id:
             item.evidence = True
-            self._debit(at)
+            if item.credit is not None and item.credit.value_milli:
+                self._debit(at)
 
     def _until(self, day: int) -> dict[LineKey, Line]:
         return {key: line for key, line in self.lines.items() if key.day <= day}
@@ -230,27 +221,28 @@ class Fold:
         )
 
     def _assistance(self, at: int) -> str:
-        """How much AI had to do with the item by the end of the day."""
+        """How much AI had to do with the item by the end of the day of its completion."""
         by_now = self._until(at // DAY_US).values()
         requests = sum(line.measures["requests"] for line in by_now)
         known = sum(line.measures["known_requests"] for line in by_now)
         cost = sum(line.measures["standard_cost_micro_usd"] for line in by_now)
         if requests and not known:
             return "assisted_unknown"
-        if requests >= 3 and cost * 1_000_000 >= 10_000 * reference_price(self.prices, at):
+        if requests >= 3 and cost >= assisted_cost(self.prices):
             return "assisted"
         if requests:
             return "lightly_assisted"
-        if any(event["kind"] in {"started", "linked"} and event["occurred_at"] <= at for event in self.history):
+        if any(event["kind"] in {"started", "linked"} for event in self.history[: self.completion + 1]):
             return "unassisted"
         return "closed_without_work"
 
     def _credit(self, at: int) -> None:
-        item = self.item
-        assistance = self._assistance(at)
-        verdict = self._verdict(at, worked_on=assistance != "closed_without_work")
-        value = value_of(verdict, item.attributes.size_milli, reference_size(self.rules, item.attributes.team, at))
-        matched = self._until(at // DAY_US + AFTER_CLOSE_DAYS)
+        """Book the completion in force at a time: its own, or that of a reclassification."""
+        item, done = self.item, self.item.completed_at
+        assistance = self._assistance(done)
+        verdict = self._verdict(done, worked_on=assistance != "closed_without_work")
+        value = value_of(verdict, item.attributes.size_milli, reference_size(self.rules, item.attributes.team, done))
+        matched = self._until(done // DAY_US + AFTER_CLOSE_DAYS)
         weights = _weights(matched) if assistance not in {"unassisted", "closed_without_work"} else {}
         shares = allocate(value, weights) if weights else {("", ""): value}
         dominant = min(weights, key=lambda place: (-weights[place], _bytes(place)), default=("", ""))

@@ -97,10 +97,15 @@ def test_value_without_usage_is_unassisted_and_has_no_tool() -> None:
 
 
 @pytest.mark.parametrize("kind", ["started", "linked"])
-def test_a_start_or_a_link_at_or_before_the_completion_is_work(kind: str) -> None:
+def test_a_start_or_a_link_before_the_completion_in_fold_order_is_work(kind: str) -> None:
     link = {"link_type": "branch", "link_value": "b"} if kind == "linked" else {}
-    items = [only_item(world([], [item_event("z", when, kind, **link), story(1)])) for when in (at(1, 20), at(1, 21))]
-    assert [item.assistance for item in items] == ["unassisted", "closed_without_work"]
+    for event_id, when, assistance in (
+        ("z", at(0), "unassisted"),
+        ("a", at(1, 20), "unassisted"),
+        ("z", at(1, 20), "closed_without_work"),
+        ("a", at(1, 21), "closed_without_work"),
+    ):
+        assert only_item(world([], [item_event(event_id, when, kind, **link), story(1)])).assistance == assistance
 
 
 def test_bulk_closing_is_worth_nothing_and_counted() -> None:
@@ -219,17 +224,25 @@ def test_attributes_are_the_last_ones_at_the_first_completion() -> None:
 @pytest.mark.parametrize(
     ("sizes", "size"),
     [
-        ([(0, 3000), (1, 5000)], 5000),  # the last one up to the start on day 1
+        ([(0, 3000), (1, 5000)], 5000),  # the last one up to the start on day 1, in fold order
         ([(0, 3000), (2, 5000)], 3000),
         ([(2, 5000), (3, 8000)], 5000),  # none before the start: the first one seen
         ([(0, 3000), (1, 1_000_001)], 3000),  # no usable size
+        ([(0, 3000), (12, 5000)], 3000),  # not after the completion on day 9
         ([], 0),
     ],
 )
 def test_size_is_the_estimate_of_the_start(sizes: list[tuple[int, int]], size: int) -> None:
-    events = [item_event(f"z{day}", at(day), "sized", size_milli=points) for day, points in sizes]
+    events = [item_event(f"e{day}", at(day), "sized", size_milli=points) for day, points in sizes]
     item = only_item(world([], [item_event("s", at(1), "started"), *events, story(9)]))
     assert item.attributes.size_milli == size
+
+
+def test_a_start_after_the_completion_still_bounds_the_estimates() -> None:
+    sizes = [item_event(f"e{day}", at(day), "sized", size_milli=points) for day, points in ((0, 3000), (1, 5000))]
+    start = item_event("s", at(30), "started")
+    assert only_item(world([], [*sizes, story(9)])).attributes.size_milli == 3000
+    assert only_item(world([], [*sizes, story(9), start])).attributes.size_milli == 5000
 
 
 def test_reclassifying_a_completed_item_debits_and_credits_at_its_time() -> None:
@@ -241,6 +254,39 @@ def test_reclassifying_a_completed_item_debits_and_credits_at_its_time() -> None
     assert (second[0], second[3], second[4]["value_credited_milli"]) == ("ads", "supporting", 250)
     assert item.first_completed_at == item.completed_at == at(0, 20)
     assert measure(item, "items_completed") == 2
+    # the new credit is booked on day 5 and still takes the usage of days 0 to 14
+    assert second[4]["matched_tokens_credited"] == debit[4]["matched_tokens_debited"] == 2000
+
+
+def test_reclassifying_never_changes_the_size() -> None:
+    events = [item_event("s", at(0), "started", size_milli=3000), story(1)]
+    changed = item_event("k", at(2), "reclassified", size_milli=9000)
+    assert only_item(world([], [*events, changed])).attributes.size_milli == 3000
+
+
+def test_rules_are_those_in_force_at_the_completion_even_when_reclassified() -> None:
+    rules = [*DEFAULT_RULES, *(line._replace(effective_from=at(3), base_milli=7) for line in DEFAULT_RULES)]
+    events = [item_event("s", at(0), "started"), story(1), item_event("k", at(5), "reclassified", item_type="docs")]
+    item = only_item(world([], events, rules=rules))
+    assert measure(item, "value_credited_milli") == 1250
+    assert measure(only_item(world([], [events[0], story(4)], rules=rules)), "value_credited_milli") == 7
+
+
+def test_an_abandonment_before_the_first_completion_is_of_the_last_team_named() -> None:
+    events = [item_event("a", at(0), "canceled", team="ads"), story(1), item_event("z", at(2), "sized", team="late")]
+    item = only_item(world([spent("u", at(0))], events))
+    assert {team for team, *_ in booked(item, "abandon")} == {team for team, *_ in booked(item, "reversal")} == {"late"}
+    assert {team for team, *_ in booked(item, "credit")} == {"pay"}
+    again = only_item(world([], [*events, item_event("zz", at(3), "canceled")]))
+    assert [team for team, *_ in booked(again, "abandon")] == ["late", "pay"]
+
+
+def test_a_duplicate_is_canceled() -> None:
+    link = item_event("l", at(2), "linked", link_type="duplicates", link_value="I-9")
+    item = only_item(world([spent("u", at(0))], [story(0), link]))
+    assert [booking.kind for booking in item.bookings] == ["credit", "debit", "abandon", "abandon"]
+    assert item.state == "canceled"
+    assert only_item(world([], [link])).state == "canceled"
 
 
 def test_reclassifying_an_open_item_only_changes_attributes() -> None:
@@ -260,6 +306,37 @@ def test_evidence_is_worth_nothing(link_type: str) -> None:
     assert (late.state, late.credit, late.verdict.kind) == ("completed", None, "evidence")
 
 
+@pytest.mark.parametrize("kind", ["reopened", "canceled"])
+def test_what_a_late_link_debited_is_not_debited_again(kind: str) -> None:
+    link = item_event("l", at(1), "linked", link_type="closes", link_value="I-9")
+    item = only_item(world([spent("u", at(0))], [story(0), link, item_event("r", at(2), kind)]))
+    assert measure(item, "matched_tokens_credited") == measure(item, "matched_tokens_debited") == 2000
+    assert measure(item, "items_reopened") == (kind == "reopened")
+
+
+def test_reclassifying_after_a_late_link_credits_nothing_but_usage() -> None:
+    link = item_event("l", at(1), "linked", link_type="closes", link_value="I-9")
+    item = only_item(world([spent("u", at(0))], [story(0), link, item_event("r", at(2), "reclassified")]))
+    assert [(found.kind, found.work_class) for found in item.bookings] == [
+        ("credit", "core"),
+        ("debit", "core"),
+        ("credit", "excluded"),
+    ]
+    assert measure(item, "items_completed") == 1
+
+
+@pytest.mark.parametrize(("item_type", "work_class"), [("epic", "excluded"), ("revert", "supporting")])
+def test_a_late_link_finds_nothing_to_debit_on_a_credit_of_0(item_type: str, work_class: str) -> None:
+    link = item_event("l", at(1), "linked", link_type="closes", link_value="I-9")
+    item = only_item(world([spent("u", at(0))], [story(0, item_type=item_type), link]))
+    assert [(found.kind, found.work_class) for found in item.bookings] == [("credit", work_class)]
+
+
+def test_an_evidence_link_need_not_say_to_what() -> None:
+    link = item_event("l", at(0), "linked", link_type="closes")
+    assert only_item(world([], [link])).evidence
+
+
 def test_a_link_to_itself_is_not_evidence() -> None:
     link = item_event("l", at(0), "linked", link_type="closes", link_value="I-1")
     assert measure(only_item(world([], [link, story(1)])), "value_credited_milli") == 1000
@@ -273,6 +350,8 @@ def test_a_container_is_worth_nothing_and_counts_nowhere() -> None:
 def test_a_revert_is_worth_nothing_but_a_completed_item() -> None:
     item = only_item(world([], [item_event("s", at(0), "started"), story(1, item_type="revert")]))
     assert booked(item, "credit") == [("pay", "", "", "supporting", {"items_completed": 1, "items_unassisted": 1})]
+    untouched = only_item(world([], [story(1, item_type="revert")]))
+    assert booked(untouched, "credit") == [("pay", "", "", "excluded", {"items_closed_without_work": 1})]
 
 
 def test_the_owning_team_scales_by_its_own_reference() -> None:

@@ -14,9 +14,9 @@ from tests.oracle.value import (
     PriceLine,
     RuleLine,
     Verdict,
+    assisted_cost,
     match_rule,
     price_of,
-    reference_price,
     reference_size,
     round_half_up,
     standard_cost,
@@ -80,13 +80,17 @@ def test_unknown_usage_costs_nothing_but_may_be_unpriced() -> None:
 
 
 def test_prices_are_those_in_force_at_the_time() -> None:
-    book = [*SAMPLE_PRICES, PriceLine(at(1), "large", "", 10), PriceLine(at(2), "*", "", 5_000_000)]
+    book = [*SAMPLE_PRICES, PriceLine(at(1), "large", "", 10)]
     assert price_of(book, "large", at(1) - 1)[0].input_price == 15_000_000
     assert price_of(book, "large", at(1))[0].input_price == 10
     assert price_of(book, "large-latest", at(9))[0].input_price == 10
     assert price_of(book, "small", at(9))[0].input_price == 250_001
-    assert [reference_price(book, when) for when in (at(2) - 1, at(2))] == [3_000_000, 5_000_000]
     assert price_of([PriceLine(at(5), "large", "", 7)], "large", at(1)) == (PriceLine(at(1), ""), True)
+
+
+def test_ten_thousand_weighted_tokens_make_assistance() -> None:
+    assert assisted_cost(SAMPLE_PRICES) == 30_000
+    assert assisted_cost([PriceLine(SINCE_2015, "*", "", 2_999_950)]) == 30_000  # 29,999.5
 
 
 def taken(*texts: str, evidence: bool = False, worked_on: bool = True) -> Verdict:
@@ -137,16 +141,19 @@ def test_evidence_and_closed_without_work_have_their_place_in_the_order() -> Non
     assert taken("story", evidence=True).rule == 2
     assert taken("epic", evidence=True).rule == 1
     assert taken("story", worked_on=False).rule == 4
-    assert taken("revert", worked_on=False).rule == 3
+    assert taken("revert").rule == 3
+    assert taken("revert", worked_on=False).rule == 4
 
 
 @pytest.mark.parametrize(
     ("texts", "verdict"),
     [
-        (("bug", "value:core"), Verdict(0, "label", 1000, False, "core")),
-        (("story", "Value:Low"), Verdict(0, "label", 100, False, "low_value")),
-        (("lint", "zzz", "value:supporting"), Verdict(0, "label", 500, False, "supporting")),
-        (("weird", "value:low"), Verdict(0, "label", 100, False, "low_value")),
+        (("bug", "value:core"), Verdict(11, "match", 1000, False, "core")),
+        (("story", "Value:Low"), Verdict(10, "match", 100, False, "low_value")),
+        (("lint", "zzz", "value:supporting"), Verdict(8, "match", 500, False, "supporting")),
+        (("weird", "value:low"), Verdict(16, "unclassified", 100, False, "low_value")),
+        (("bug", "value:low", "value:core"), Verdict(11, "match", 1000, False, "core")),
+        (("value:low",), Verdict(16, "unclassified", 500, False, "supporting")),  # a type is not a label
     ],
 )
 def test_a_value_label_overrides_class_and_base_and_is_never_sized(texts: tuple[str, ...], verdict: Verdict) -> None:

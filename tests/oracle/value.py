@@ -44,7 +44,7 @@ class RuleLine(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The rule that took an item, and what it says. `rule` is 0 when a label overrode the table."""
+    """The rule that took an item, and what it says after a label's override."""
 
     rule: int
     kind: str
@@ -122,10 +122,10 @@ def price_of(prices: Sequence[PriceLine], model: str, at: int) -> tuple[PriceLin
     return _price_line(prices, "", at) or PriceLine(at, ""), True
 
 
-def reference_price(prices: Sequence[PriceLine], at: int) -> int:
-    """Micro-USD per million weighted tokens at a time."""
-    line = _price_line(prices, REFERENCE, at)
-    return line.input_price if line is not None else 3_000_000
+def assisted_cost(prices: Sequence[PriceLine]) -> int:
+    """Standard cost of 10,000 weighted tokens, from which usage counts as assistance. A book has one reference price."""
+    (reference,) = (line.input_price for line in prices if line.model == REFERENCE)
+    return round_half_up(Fraction(10_000 * reference, 1_000_000))
 
 
 def standard_cost(event: Event, prices: Sequence[PriceLine]) -> tuple[int, bool]:
@@ -162,28 +162,27 @@ def _fits(patterns: Iterable[str], texts: Iterable[str]) -> bool:
 def match_rule(
     rules: Iterable[RuleLine], at: int, *, item_type: str, labels: Sequence[str], evidence: bool, worked_on: bool
 ) -> Verdict:
-    """The first rule in force at a time that takes the item. `worked_on`: started, linked or used before it was closed."""
+    """The first rule in force at a time that takes the item. `worked_on`: started, linked or used before it was closed; an item
+    that was not is closed_without_work even as a revert. Of two overriding labels the one of higher value holds."""
     lines = rules_in_force(rules, at)
     texts = [plain(text) for text in (item_type, *labels) if text]
-    overrides = [
-        Verdict(0, "label", line.base_milli, False, line.work_class)
-        for label in labels
+    found = next(
+        line
         for line in lines
-        if line.kind == "label" and plain(label) in line.patterns
-    ]
-    for line in lines:
-        if line.kind in {"label", "reference"}:
-            continue
-        if line.rule > 4 and overrides:
-            return overrides[0]
-        if (
-            (line.kind in {"container", "match"} and _fits(line.patterns, texts))
-            or (line.kind == "evidence" and evidence)
-            or (line.kind == "closed_without_work" and not worked_on)
-            or line.kind == "unclassified"
-        ):
-            return Verdict(line.rule, line.kind, line.base_milli, line.sized, line.work_class)
-    raise AssertionError("a rule set ends with a rule that takes everything")
+        if (line.kind in {"container", "match"} and _fits(line.patterns, texts))
+        or (line.kind == "evidence" and evidence)
+        or (line.kind == "closed_without_work" and not worked_on)
+        or line.kind == "unclassified"
+    )
+    verdict = Verdict(found.rule, found.kind, found.base_milli, found.sized, found.work_class)
+    if found.kind == "match" and not worked_on:
+        (closed,) = (line for line in lines if line.kind == "closed_without_work")
+        return Verdict(closed.rule, closed.kind, 0, False, closed.work_class)
+    overrides = [line for line in lines if line.kind == "label" and line.patterns[0] in map(plain, labels)]
+    if found.rule > 4 and overrides:
+        strongest = max(overrides, key=lambda line: line.base_milli)
+        return verdict._replace(base_milli=strongest.base_milli, sized=False, work_class=strongest.work_class)
+    return verdict
 
 
 def reference_size(rules: Iterable[RuleLine], team: str, at: int) -> int:
