@@ -1,0 +1,47 @@
+# Everything runs in .venv, which the first use of any verb sets up from requirements.lock.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench lock up clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-6s %s\n' "$$verb" "$$says"; done
+	@echo "  Options go in ARGS: make demo ARGS=--exit"
+
+demo: $(READY)  ## 28 days of made traffic through the embedded stack; the result on one screen
+	@$(BIN)/tokenworth demo $(ARGS)
+
+test: check  ## make check, then every test; those on Apache Kafka need Java 17 and mvn
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## lint, format, types and import rules
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(READY)  ## two million events, Kafka to windows in ClickHouse: events per second
+	@$(BIN)/tokenworth demo --exit --events 2000000 $(ARGS)
+
+lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade takes newer ones)
+	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
+	@echo hatchling | $(COMPILE) --extra worker --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
+
+up: $(READY)  ## the embedded stack and its workers, until Ctrl-C
+	@$(BIN)/tokenworth up $(ARGS)
+
+clean:  ## remove .venv, caches and the embedded stack's data
+	@rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || { echo "tokenworth needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@echo "Setting up .venv from requirements.lock; the first time takes a minute or two."
+	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
