@@ -73,6 +73,7 @@ _PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 _PACK_FROM_BYTES = 1 << 14  # smaller answers travel as they are
 _THREADS = 16  # requests that run at once; further ones wait
+_LOCK_PATIENCE_S = 8.0  # a server whose stack was killed is still closing this directory
 _STOP_GRACE_S = 5.0  # how long a stop waits for running requests before it ends them
 
 # HTTP status by ClickHouse's error code, as the server answers; any other is 500.
@@ -304,7 +305,7 @@ def main() -> None:
     options = parser.parse_args()
     os.environ["TZ"] = "UTC"  # read by the engine when it starts
     try:
-        with locked_directory(options.path):
+        with locked_directory(options.path, patience_s=_LOCK_PATIENCE_S):
             engine = Engine(options.path, memory_bytes=options.memory_mb << 20)
             web.run_app(
                 Server(engine).application(), host="127.0.0.1", port=options.port, print=None, auto_decompress=False

@@ -1,0 +1,163 @@
+"""The embedded stack: a broker, ClickHouse and workers as one supervised process tree over one data directory."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from streams.local.broker import Broker, start_broker
+from streams.local.directory import locked_directory
+from streams.local.process import Child, accepts_connections, reserve_port
+
+DATABASE = "tokenworth"
+_CHECK_EVERY_S = 0.2
+
+
+class Stack:
+    """`with Stack(data_dir) as stack:` starts broker and ClickHouse, waits until both answer, and stops everything at the end.
+
+    Layout of `data_dir`: `lock`, `clickhouse/`, `kafka/`, `logs/NAME.log`. Port 0 takes a free one. Inside the block SIGTERM acts as Ctrl-C does
+    (KeyboardInterrupt), so that both end in order: workers first, then ClickHouse and the broker. Children also end when this process is killed;
+    on Linux they end with the thread that entered the block, so enter it in a thread that lasts.
+
+    Entering raises SetupError: directory not writable or in use, port taken, something missing for the broker.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        broker: str = "auto",
+        *,
+        kafka_port: int = 0,
+        clickhouse_port: int = 0,
+        clickhouse_memory_mb: int = 2048,
+    ) -> None:
+        self.data_dir = data_dir
+        self.logs = data_dir / "logs"
+        self._choice, self._kafka_port, self._clickhouse_port = broker, kafka_port, clickhouse_port
+        self._memory_mb = clickhouse_memory_mb
+        self._broker: Broker | None = None
+        self._children: list[Child] = []
+        self._exits = ExitStack()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker; only inside the block."""
+        assert self._broker is not None, "the stack is not running"
+        return self._broker
+
+    @property
+    def kafka(self) -> str:
+        """Bootstrap servers, host:port[,host:port]."""
+        return self.broker.address
+
+    @property
+    def clickhouse(self) -> str:
+        """URL of the database, which exists."""
+        return f"http://127.0.0.1:{self._clickhouse_port}/{DATABASE}"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Settings that point a process of tokenworth at this stack."""
+        return {
+            "TOKENWORTH_KAFKA": self.kafka,
+            "TOKENWORTH_CLICKHOUSE": self.clickhouse,
+            "TOKENWORTH_DATA_DIR": str(self.data_dir),
+        }
+
+    def __enter__(self) -> Self:
+        with ExitStack() as exits:
+            exits.enter_context(locked_directory(self.data_dir))
+            self.logs.mkdir(exist_ok=True)
+            exits.callback(_sigterm_interrupts())
+            exits.callback(self._stop_children)
+            clickhouse = self._start_clickhouse()
+            self._broker = start_broker(self._choice, self.data_dir / "kafka", self.logs, port=self._kafka_port)
+            if self._broker.child is not None:
+                self._children.append(self._broker.child)
+            clickhouse.wait_until(self._create_database)
+            self._broker.wait_until_ready()
+            self._exits = exits.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exits.close()
+
+    def spawn(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Child:
+        """Start a worker with the stack's settings; `env` overrides them. Its log is logs/NAME.log."""
+        child = Child(name, argv, self.logs / f"{name}.log", env={**self.env, **(env or {})})
+        self._children.append(child)
+        return child
+
+    def child(self, name: str) -> Child:
+        """The child of this name: clickhouse, kafka, tansu or a worker's."""
+        return next(child for child in self._children if child.name == name)
+
+    def release(self, child: Child) -> None:
+        """Stop a worker whose end is wanted, so that it no longer counts as dead."""
+        self._children.remove(child)
+        child.stop()
+
+    def check(self) -> None:
+        """Raise TokenworthError when a child has ended: which, how, and the last lines of its log."""
+        for child in self._children:
+            child.check()
+
+    def wait(self) -> None:
+        """Block until Ctrl-C or SIGTERM, then return. Raises TokenworthError when a child ends. Leaving the block ends everything."""
+        try:
+            while True:
+                self.check()
+                time.sleep(_CHECK_EVERY_S)
+        except KeyboardInterrupt:
+            return
+
+    def _start_clickhouse(self) -> Child:
+        self._clickhouse_port = reserve_port("clickhouse", self._clickhouse_port)
+        argv = [sys.executable, "-m", "streams.local.clickhouse", "--port", str(self._clickhouse_port)]
+        argv += ["--path", str(self.data_dir / "clickhouse"), "--memory-mb", str(self._memory_mb)]
+        child = Child("clickhouse", argv, self.logs / "clickhouse.log", death_signal=signal.SIGTERM)
+        self._children.append(child)
+        return child
+
+    def _create_database(self) -> bool:
+        if not accepts_connections(self._clickhouse_port):
+            return False
+        query = Request(
+            f"http://127.0.0.1:{self._clickhouse_port}/", data=f"CREATE DATABASE IF NOT EXISTS {DATABASE}".encode()
+        )
+        try:
+            with urlopen(query, timeout=10):  # noqa: S310  (a loopback address)
+                return True
+        except URLError:
+            return False
+
+    def _stop_children(self) -> None:
+        """Workers first and all at once; then what they write to. ClickHouse and Kafka close their data."""
+        servers = [child for child in self._children if child.name in ("clickhouse", "kafka", "tansu")]
+        workers = [child for child in self._children if child not in servers]
+        for group in (workers, servers):
+            for child in group:
+                child.terminate()
+            for child in group:
+                child.stop()
+        self._children.clear()
+
+
+def _sigterm_interrupts() -> object:
+    """Make SIGTERM raise KeyboardInterrupt; returns what restores the handler. Python allows this in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        return lambda: None
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    return lambda: signal.signal(signal.SIGTERM, previous)
