@@ -162,7 +162,10 @@ class WriterSchemas:
         body = json.dumps({"schema": json.dumps(latest(event))}).encode()
         answer = self._call(f"/subjects/{urllib.parse.quote(topic)}-value/versions", body)
         if answer is None or not isinstance(answer.get("id"), int):
-            raise SchemaError(f"the schema registry does not take the schema of {event}", remedy="see the registry's compatibility mode")
+            raise SchemaError(
+                f"the schema registry does not take the schema of {event}",
+                remedy="see the registry's compatibility mode",
+            )
         schema_id: int = answer["id"]
         return schema_id
 

@@ -1,0 +1,127 @@
+"""Many records to Arrow columns in one call: the records of a batch are put together as the items of one Avro array.
+
+pyruhvro is fast, and says nothing about where a datum ended: it ignores bytes after it. So nine bytes that can stand in no text go before each
+record, laid out such that they and the record's own zero byte read as one long of ten bytes. The records' headers and ends are then fields
+like the others:
+
+    count | mark 0 id datum | mark 0 id datum | ... | 0 | mark 0
+            ~~~~~~ ~~
+            long   float: four bytes as they are
+
+Every mark read back as itself, and as many marks in the bytes as were put there, prove that each record was read from its first byte to its
+last: a record that ended early or late would have to take a mark as its own data, and then one is missing at the end.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyruhvro
+
+from streams.events.schemas import Schema
+
+_MARK: Final = b"\xff" * 8 + b"\x80"
+_MARK_VALUE: Final = -(2**55)
+"""What the mark and a zero byte read as."""
+_COLUMNS: Final = 2
+"""Fields before a record's own: the mark and the schema id."""
+
+
+class BlockReader:
+    """Reads records that were written with one schema. Thread-safe: it keeps nothing between calls."""
+
+    def __init__(self, writer: Schema) -> None:
+        """Raises ValueError for a schema that pyruhvro does not read (bytes, fixed, decimal, uuid)."""
+        item = copy.deepcopy(writer)
+        for field in item["fields"]:
+            field.pop("doc", None)
+            field["type"] = _plain(field["type"])
+        self._names = [field["name"] for field in item["fields"]]
+        item["fields"] = [{"name": "_mark", "type": "long"}, {"name": "_id", "type": "float"}, *item["fields"]]
+        rows = {"name": "rows", "type": {"type": "array", "items": item}}
+        block = {"type": "record", "name": "Block", "fields": [rows, {"name": "end", "type": "long"}]}
+        self._schema = json.dumps(block)
+        if self._decode(b"\0" + _MARK + b"\0") is None:
+            raise ValueError("pyruhvro does not read this schema")
+
+    def read(self, values: Sequence[bytes], header: bytes) -> pa.RecordBatch | None:
+        """The columns of `values` (at least one), or None when any of them is not exactly one datum behind exactly this header.
+
+        Strings are checked to be UTF-8. Optional fields are nullable columns; logical types are left as their plain ones.
+        """
+        data = _MARK.join([_varint(len(values)), *values[:-1], values[-1] + b"\0", b"\0"])
+        batch = self._decode(data)
+        if batch is None:
+            return None
+        mark, schema_id, *columns = batch.column(0).flatten().flatten()
+        if (
+            batch.column(1)[0].as_py() != _MARK_VALUE
+            or len(mark) != len(values)
+            or (mark.to_numpy() != _MARK_VALUE).any()
+            or (schema_id.to_numpy().view(np.uint32) != np.frombuffer(header[1:], np.uint32)).any()
+            or data.count(_MARK) != len(values) + 1
+            or not all(_is_text(column) for column in columns)
+        ):
+            return None
+        return pa.RecordBatch.from_arrays([_view(column) for column in columns], names=self._names)
+
+    def _decode(self, data: bytes) -> pa.RecordBatch | None:
+        try:
+            return pyruhvro.deserialize_array([data], self._schema)
+        except Exception:  # noqa: BLE001  bad bytes raise ValueError and whatever its Rust libraries come up with
+            return None
+        except BaseException as error:
+            # A Rust panic derives from BaseException so that nobody swallows it; here it means bytes or a schema that cannot be read.
+            if type(error).__name__ == "PanicException":
+                return None
+            raise
+
+
+def _plain(field_type: object) -> object:
+    """The type without logical types: times stay integers, which every decoder reads alike."""
+    if isinstance(field_type, list):
+        return [_plain(branch) for branch in field_type]
+    if (
+        isinstance(field_type, dict)
+        and isinstance(field_type["type"], str)
+        and set(field_type) <= {"type", "logicalType"}
+    ):
+        if field_type.get("logicalType") in {None, "timestamp-micros", "timestamp-millis", "time-micros"}:
+            return field_type["type"]
+    return field_type
+
+
+def _varint(count: int) -> bytes:
+    """Avro's long, for counts."""
+    number, out = count << 1, bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _is_text(column: pa.Array) -> bool:
+    """Whether the strings of a column are UTF-8: pyruhvro does not look, and Polars relies on it."""
+    if pa.types.is_list(column.type):
+        return _is_text(column.values)
+    if not pa.types.is_string(column.type):
+        return True
+    data = column.buffers()[2]
+    if data is None or np.frombuffer(data, np.int8).min(initial=0) >= 0:  # ASCII only: by far the most
+        return True
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _view(column: pa.Array) -> pa.Array:
+    """Strings as views: Polars takes those over as they are."""
+    return column.cast(pa.string_view()) if pa.types.is_string(column.type) else column

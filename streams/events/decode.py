@@ -1,0 +1,219 @@
+"""From record values to columns: the one way into the workers.
+
+A batch is decoded whole; one bad record never costs its neighbours, and whether a record is accepted depends on nothing but itself, its append
+time and its partition: not on the cut of the batch, nor on the decoder that read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from streams.events.bounds import MAX_SIZE_MILLI
+from streams.events.dead_letter import DeadLetter, Reason
+from streams.events.examine import Row
+from streams.events.partition_column import partitions_of
+from streams.events.reader import EventReader, empty_columns, reader_of
+from streams.events.schemas import EVENT_NAMES, EventName, WriterSchemas, latest
+from streams.events.validate import refusals
+from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
+
+EVENT_OF_TOPIC: Final[dict[str, EventName]] = {"usage-events": "usage_event", "work-item-events": "work_item_event"}
+_SMALL_BLOCK: Final = 16
+"""Blocks of this size are examined record by record: halving further costs more than it saves."""
+_SHIPPED: Final = WriterSchemas()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of a batch: each record is either a row of `frame` or in `dead`, both in offset order.
+
+    `frame`: the fields of the event's schema in order (occurred_at Int64 micro-seconds, '' for an absent string, null for an absent cost, size_milli 0
+    for no usable size), then offset and appended_at Int64 and key String.
+    """
+
+    frame: pl.DataFrame
+    dead: list[DeadLetter]
+
+
+class _Refused(NamedTuple):
+    position: int
+    reason: Reason
+    detail: str
+
+
+def decode(
+    topic: str,
+    values: Sequence[bytes | None],
+    offsets: npt.NDArray[np.int64],
+    appended_at: npt.NDArray[np.int64],
+    *,
+    partition: int,
+    partitions: int,
+    schemas: WriterSchemas = _SHIPPED,
+    fallback: bool = False,
+) -> Decoded:
+    """Decode and check the records of one partition of an input topic.
+
+    `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `values`. `partitions`: of the topic. `fallback`: read every record
+    with fastavro; the result is the same. Raises SetupError when a configured schema registry does not answer; nothing about a record raises.
+    """
+    event = EVENT_OF_TOPIC[topic]
+    frame, refused = _read(event, values, schemas, fallback=fallback)
+    index = frame["_index"].to_numpy()
+    frame = _normalised(event, frame.drop("_index")).with_columns(
+        pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])
+    )
+    refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, frame))
+    if refused:
+        frame, index = _without(frame, index, refused)
+    frame = frame.with_columns(_key(event))
+    foreign = _foreign(frame["key"], partition, partitions)
+    if foreign:
+        detail = f"the key belongs to another of {partitions} partitions than {partition}"
+        refused.extend(_Refused(int(index[row]), "wrong_partition", detail) for row in foreign)
+        frame, index = _without(frame, index, refused)
+    refused.sort()
+    dead = [
+        DeadLetter(topic, partition, int(offsets[i]), int(appended_at[i]), reason, detail, len(values[i] or b""))
+        for i, reason, detail in refused
+    ]
+    return Decoded(frame, dead)
+
+
+def _without(
+    frame: pl.DataFrame, index: npt.NDArray[np.int64], refused: list[_Refused]
+) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+    keep = ~np.isin(index, [bad.position for bad in refused])
+    return frame.filter(keep), index[keep]
+
+
+# --- bytes to columns -----------------------------------------------------------------------------------------------------------------------
+
+
+def _read(
+    event: EventName, values: Sequence[bytes | None], schemas: WriterSchemas, *, fallback: bool
+) -> tuple[pl.DataFrame, list[_Refused]]:
+    """The columns of the readable records, ascending by their position `_index`, and the others."""
+    if not fallback and values and None not in values:
+        frame = _read_alike(event, values, schemas)  # type: ignore[arg-type]  # None is not among them
+        if frame is not None:
+            return frame, []
+    refused: list[_Refused] = []
+    groups: dict[bytes, list[int]] = {}
+    for i, value in enumerate(values):
+        if value is None:
+            refused.append(_Refused(i, "null_value", ""))
+        elif value[:1] not in {b"", bytes([MAGIC])}:
+            refused.append(_Refused(i, "wrong_magic", f"the first byte is {value[0]}"))
+        elif len(value) < HEADER_BYTES:
+            refused.append(_Refused(i, "truncated", f"{len(value)} bytes hold no header"))
+        else:
+            groups.setdefault(value[:HEADER_BYTES], []).append(i)
+    frames = []
+    for header, indices in groups.items():
+        schema_id = schema_id_of(header)
+        writer = schemas.find(event, schema_id)
+        if writer is None:
+            refused.extend(_Refused(i, "unknown_schema", f"schema id {schema_id}") for i in indices)
+            continue
+        reader = reader_of(event, writer)
+        group = [values[i] or b"" for i in indices]
+        for part, found in _read_group(reader, group, header, fallback=fallback):
+            if isinstance(found, pl.DataFrame):
+                frames.append(found.with_columns(pl.Series("_index", [indices[i] for i in part], pl.Int64)))
+            else:
+                refused.append(_Refused(indices[part.start], *found))
+    if not frames:
+        return empty_columns(event).with_columns(pl.lit(0, pl.Int64).alias("_index")).clear(), refused
+    return pl.concat(frames).sort("_index"), refused
+
+
+def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchemas) -> pl.DataFrame | None:
+    """The usual case: every record is good and was written with the schema of the first. None when it is not the case."""
+    header = values[0][:HEADER_BYTES]
+    if len(header) < HEADER_BYTES or header[0] != MAGIC:
+        return None
+    writer = schemas.find(event, schema_id_of(header))
+    reader = None if writer is None else reader_of(event, writer)
+    if reader is None or reader.block is None:
+        return None
+    batch = reader.block.read(values, header)
+    if batch is None:
+        return None
+    return reader.columns(batch).with_columns(pl.Series("_index", np.arange(len(values), dtype=np.int64)))
+
+
+def _read_group(
+    reader: EventReader, values: list[bytes], header: bytes, *, fallback: bool
+) -> Iterator[tuple[range, pl.DataFrame | tuple[Reason, str]]]:
+    """Ranges of the group's records with their columns, or one record with its reason. Halves a block until the bad ones stand alone."""
+    waiting = [range(len(values))]
+    while waiting:
+        part = waiting.pop()
+        one_by_one = fallback or reader.block is None
+        batch = (
+            None if one_by_one or reader.block is None else reader.block.read(values[part.start : part.stop], header)
+        )
+        if batch is not None:
+            yield part, reader.columns(batch)
+        elif not one_by_one and len(part) > _SMALL_BLOCK:
+            middle = len(part) // 2
+            waiting += [part[:middle], part[middle:]]
+        else:
+            yield from _examined(reader, values, part)
+
+
+def _examined(
+    reader: EventReader, values: list[bytes], part: range
+) -> Iterator[tuple[range, pl.DataFrame | tuple[Reason, str]]]:
+    rows: list[Row] = []
+    begin = part.start
+    for i in part:
+        found = reader.examiner.read(values[i][HEADER_BYTES:])
+        if isinstance(found, dict):
+            rows.append(found)
+            continue
+        if rows:
+            yield range(begin, i), reader.rows(rows)
+        yield range(i, i + 1), found
+        rows, begin = [], i + 1
+    if rows:
+        yield range(begin, part.stop), reader.rows(rows)
+
+
+# --- columns of an event --------------------------------------------------------------------------------------------------------------------
+
+_OPTIONAL: Final[dict[EventName, tuple[str, ...]]] = {
+    event: tuple(field["name"] for field in latest(event)["fields"] if field["type"] == ["null", "string"])
+    for event in EVENT_NAMES
+}
+
+
+def _normalised(event: EventName, frame: pl.DataFrame) -> pl.DataFrame:
+    columns = [pl.col(_OPTIONAL[event]).fill_null("")]
+    if event == "work_item_event":
+        size = pl.col("size_milli")
+        columns.append(pl.when(size.is_between(1, MAX_SIZE_MILLI)).then(size).otherwise(0).alias("size_milli"))
+    return frame.with_columns(columns)
+
+
+def _key(event: EventName) -> pl.Expr:
+    """`keys.usage_key` and `keys.work_item_key` over columns."""
+    item = pl.col("work_item_id")
+    if event == "usage_event":
+        session, own = pl.col("session_id"), pl.format("event:{}", pl.col("event_id"))
+        item = pl.when(item != "").then(item).when(session != "").then(pl.format("session:{}", session)).otherwise(own)
+    return pl.format("{}/{}", pl.col("tenant"), item).alias("key")
+
+
+def _foreign(keys: pl.Series, partition: int, partitions: int) -> list[int]:
+    """Positions of the keys that belong to another partition."""
+    distinct = keys.unique()
+    foreign = distinct.filter(partitions_of(distinct, partitions) != partition)
+    return [] if foreign.is_empty() else keys.is_in(foreign.implode()).arg_true().to_list()

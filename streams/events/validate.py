@@ -1,0 +1,136 @@
+"""What an event must satisfy to count, checked over whole columns. Each rule refuses rows; the first rule that refuses a row names its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from streams.events.bounds import (
+    ACTIVITIES,
+    AHEAD_OF_APPEND_US,
+    COST_BASES,
+    EARLIEST_US,
+    KINDS,
+    LINK_TYPES,
+    MAX_COST_MICRO_USD,
+    MAX_LABEL_BYTES,
+    MAX_LABELS,
+    MAX_REQUESTS,
+    MAX_TEXT_BYTES,
+    MAX_TOKENS,
+    TOKEN_FIELDS,
+    USAGE_QUALITIES,
+)
+from streams.events.dead_letter import Reason
+from streams.events.schemas import EventName
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Rows for which `refuses` holds are refused. `shown` is the number that the detail may give; texts are never shown, only their sizes."""
+
+    reason: Reason
+    refuses: pl.Expr
+    shown: pl.Expr
+    detail: str
+
+
+def _whole(reason: Reason, field: str, low: int, high: int) -> Rule:
+    value = pl.col(field)
+    return Rule(reason, (value < low) | (value > high), value, f"{field} is {{}}, allowed is {low}..{high}")
+
+
+def _text(reason: Reason, field: str, low: int = 0) -> Rule:
+    size = pl.col(field).str.len_bytes().cast(pl.Int64)
+    refuses = (size > MAX_TEXT_BYTES) | (size < low) if low else size > MAX_TEXT_BYTES
+    return Rule(reason, refuses, size, f"{field} has {{}} bytes, allowed is {low}..{MAX_TEXT_BYTES}")
+
+
+def _word(field: str, words: tuple[str, ...], *, optional: bool = False) -> Rule:
+    allowed = ("", *words) if optional else words
+    size = pl.col(field).str.len_bytes().cast(pl.Int64)
+    return Rule(
+        "bad_vocabulary", ~pl.col(field).is_in(allowed), size, f"{field} ({{}} bytes) is not one of {', '.join(words)}"
+    )
+
+
+def _time() -> Iterable[Rule]:
+    at, appended = pl.col("occurred_at"), pl.col("appended_at")
+    yield Rule("bad_time", at < EARLIEST_US, at, "occurred_at is {} micro-seconds, before 2015")
+    # Compared without a sum: occurred_at may be any 64-bit number here.
+    late = at > appended + AHEAD_OF_APPEND_US
+    yield Rule("bad_time", late, at, "occurred_at is {} micro-seconds, more than 5 minutes after the append time")
+
+
+def _usage() -> Iterable[Rule]:
+    yield from _time()
+    yield from (_whole("bad_tokens", field, 0, MAX_TOKENS) for field in TOKEN_FIELDS)
+    reasoning = pl.col("reasoning_tokens")
+    yield Rule(
+        "bad_reasoning",
+        reasoning > pl.col("output_tokens"),
+        reasoning,
+        "reasoning_tokens is {}, more than output_tokens",
+    )
+    yield _whole("bad_cost", "cost_micro_usd", 0, MAX_COST_MICRO_USD)
+    yield from (_text("bad_id", field, 1) for field in ("event_id", "tenant"))
+    yield from (_text("bad_id", field) for field in ("work_item_id", "session_id", "prompt_fingerprint"))
+    texts = ("source", "team", "actor", "tool", "provider", "model", "operation", "status")
+    yield from (_text("bad_text", field) for field in texts)
+    yield _whole("bad_requests", "requests", 1, MAX_REQUESTS)
+    yield _word("activity", ACTIVITIES)
+    yield _word("usage_quality", USAGE_QUALITIES)
+    yield _word("cost_basis", COST_BASES)
+
+
+def _work_item() -> Iterable[Rule]:
+    yield from _time()
+    yield from (_text("bad_id", field, 1) for field in ("event_id", "tenant", "work_item_id"))
+    yield from (_text("bad_id", field) for field in ("parent_id", "link_value"))
+    texts = ("source", "team", "actor", "source_type", "item_type", "resolution")
+    yield from (_text("bad_text", field) for field in texts)
+    yield _word("kind", KINDS)
+    yield _word("link_type", LINK_TYPES, optional=True)
+    labels = pl.col("labels")
+    count = labels.list.len().cast(pl.Int64)
+    yield Rule("bad_labels", count > MAX_LABELS, count, f"{{}} labels, allowed are {MAX_LABELS}")
+    longest = labels.list.eval(pl.element().str.len_bytes()).list.max().fill_null(0).cast(pl.Int64)
+    yield Rule(
+        "bad_labels", longest > MAX_LABEL_BYTES, longest, f"a label has {{}} bytes, allowed are {MAX_LABEL_BYTES}"
+    )
+
+
+_RULES: Final[dict[EventName, tuple[Rule, ...]]] = {
+    "usage_event": tuple(_usage()),
+    "work_item_event": tuple(_work_item()),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One refused row of the frame that was checked."""
+
+    row: int
+    reason: Reason
+    detail: str
+
+
+def refusals(event: EventName, frame: pl.DataFrame) -> list[Refusal]:
+    """The rows that break a rule, ascending. `frame`: decoded columns of the event, '' for absent strings, and appended_at."""
+    rules = _RULES[event]
+    broken = frame.select(rule.refuses.any().alias(str(number)) for number, rule in enumerate(rules)).row(0)
+    suspects = [rule for rule, refuses in zip(rules, broken, strict=True) if refuses]
+    if not suspects:
+        return []
+    first = pl.coalesce(pl.when(rule.refuses).then(pl.lit(number, pl.Int64)) for number, rule in enumerate(suspects))
+    shown = pl.coalesce(pl.when(rule.refuses).then(rule.shown) for rule in suspects)
+    found = frame.select(pl.int_range(pl.len()).alias("row"), first.alias("rule"), shown.alias("shown")).drop_nulls(
+        "rule"
+    )
+    return [
+        Refusal(row, suspects[rule].reason, suspects[rule].detail.format(value))
+        for row, rule, value in found.iter_rows()
+    ]
