@@ -103,6 +103,7 @@ class _Call:
     body: bytes
     encoding: str  # of the body
     accepted: str  # encodings that the answer may have
+    mark: str  # names the call in the engine
     read_only: bool
 
 
@@ -130,7 +131,7 @@ class Server:
         finished = loop.run_in_executor(None, self._threads.shutdown)
         done, _pending = await asyncio.wait([finished], timeout=_STOP_GRACE_S)
         if not done:
-            await loop.run_in_executor(None, self._engine.stop_queries)
+            await loop.run_in_executor(None, self._engine.stop_all)
             await finished
         await loop.run_in_executor(None, self._engine.close)
 
@@ -146,7 +147,7 @@ class Server:
             call = await _read(http)
             if call.read_only and "query" not in call.parameters:
                 return await self._alive(http)
-            status, more, payload = await asyncio.get_running_loop().run_in_executor(self._threads, self._run, call)
+            status, more, payload = await self._finish(call)
         except Refused as error:
             status, more, payload = self._refusal(error)
         except Exception as error:  # noqa: BLE001  (the client gets what happened, in the protocol's form)
@@ -154,6 +155,15 @@ class Server:
                 Refused(1002, f"Code: 1002. DB::Exception: {error!r}. (UNKNOWN_EXCEPTION)")
             )
         return web.Response(status=status, body=payload, headers=headers | more)
+
+    async def _finish(self, call: _Call) -> tuple[int, dict[str, str], bytes]:
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._threads, self._run, call)
+        except asyncio.CancelledError:  # the client has gone
+            if call.parameters.get("cancel_http_readonly_queries_on_client_close") == "1":
+                await loop.run_in_executor(None, self._engine.stop_read, call.mark)
+            raise
 
     def _run(self, call: _Call) -> tuple[int, dict[str, str], bytes]:
         request = _request(call)
@@ -216,7 +226,7 @@ async def _read(http: web.Request) -> _Call:
         body = await http.read()
     encoding = http.headers.get("Content-Encoding", "").replace("identity", "")
     accepted = http.headers.get("Accept-Encoding", "") if parameters.get("enable_http_compression") == "1" else ""
-    return _Call(parameters, files, body, encoding, accepted, http.method in ("GET", "HEAD"))
+    return _Call(parameters, files, body, encoding, accepted, uuid.uuid4().hex, http.method in ("GET", "HEAD"))
 
 
 def _request(call: _Call) -> Request:
@@ -234,6 +244,7 @@ def _request(call: _Call) -> Request:
     about_files = {f"{name}_{what}" for name in call.files for what in ("structure", "types", "format")}
     return Request(
         statement=statement,
+        mark=call.mark,
         database=parameters.get("database", ""),
         format=parameters.get("default_format", "TabSeparated"),
         settings={

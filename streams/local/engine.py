@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -50,6 +50,7 @@ class Request:
     """One statement and everything that the client sends beside it."""
 
     statement: Statement
+    mark: str  # names the running query for `stop`; letters and digits
     database: str = ""
     format: str = "TabSeparated"  # where the statement names none
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -105,21 +106,27 @@ class Engine:
     def execute(self, request: Request) -> Answer:
         """Run one request. Blocks until it is done. Raises Refused."""
         started = time.perf_counter()
-        with self._connection(request) as connection:
+        with self._connection(request) as connection, ExitStack() as leave:
             run = _Run(connection)
             for table in request.tables:
-                run.query(f"CREATE TEMPORARY TABLE {table.name} ({table.structure})")
-                with _data_file(table.data) as path:
-                    run.query(f"INSERT INTO {table.name} FROM INFILE '{path}' FORMAT {table.format}")
+                run.query(f"CREATE TEMPORARY TABLE {_name(table.name)} ({table.structure})")
+                leave.callback(run.query, f"DROP TEMPORARY TABLE {_name(table.name)}")
+                path = leave.enter_context(_data_file(table.data))
+                run.query(f"INSERT INTO {_name(table.name)} FROM INFILE '{path}' FORMAT {table.format}")
             if request.data is None:
                 return run.answer(request.statement.sql, request.format, request.parameters, started)
-            with _data_file(request.data) as path:
-                sql = request.statement.from_file(path, request.compression)
-                return run.answer(sql, "Null", request.parameters, started)
+            path = leave.enter_context(_data_file(request.data))
+            return run.answer(
+                request.statement.from_file(path, request.compression), "Null", request.parameters, started
+            )
 
-    def stop_queries(self) -> None:
-        """End what is running; its clients get ClickHouse's error."""
-        self._root.query("KILL QUERY WHERE 1", "Null")
+    def stop_read(self, mark: str) -> None:
+        """End the query of this mark, if it is one that only reads."""
+        self._kill(f"query_kind = 'Select' AND Settings['log_comment'] = {_text(mark)}")
+
+    def stop_all(self) -> None:
+        """End all that runs; its clients get ClickHouse's error."""
+        self._kill("1")
 
     def close(self) -> None:
         """Close the directory. Nothing may be running."""
@@ -128,20 +135,22 @@ class Engine:
         self._sessions.clear()
         self._root.close()
 
+    def _kill(self, condition: str) -> None:
+        with closing(chdb.connect(self._address)) as connection:
+            _Run(connection).query(f"KILL QUERY WHERE {condition}")
+
     @contextmanager
     def _connection(self, request: Request) -> Iterator[chdb.state.sqlitelike.Connection]:
         if not request.session:
-            connection = chdb.connect(self._address)
-            try:
+            with closing(chdb.connect(f"{self._address}&log_comment={request.mark}")) as connection:
                 _Run(connection).enter(request)
                 yield connection
-            finally:
-                connection.close()
             return
         session = self._claim(request)
         run = _Run(session.connection)
         try:
             leave = run.state(request)
+            run.query(f"SET log_comment = {_text(request.mark)}")
             try:
                 run.enter(request)
                 yield session.connection

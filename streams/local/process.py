@@ -74,6 +74,10 @@ class Child:
     def stop(self, grace_s: float = 10.0) -> None:
         """Ask it to stop, and kill it when it does not within `grace_s`."""
         self.terminate()
+        self.end(grace_s)
+
+    def end(self, grace_s: float = 10.0) -> None:
+        """Wait for its end, and kill it when that does not come within `grace_s`."""
         if self.join(grace_s) is None:
             self.kill()
 

@@ -6,20 +6,50 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 from streams.local.broker import Broker, start_broker
 from streams.local.directory import locked_directory
-from streams.local.process import Child, accepts_connections, reserve_port
+from streams.local.process import Child, reserve_port
 
 DATABASE = "tokenworth"
 _CHECK_EVERY_S = 0.2
+
+
+@dataclass(frozen=True)
+class ClickHouse:
+    """The process of an embedded ClickHouse."""
+
+    address: str  # http://127.0.0.1:port
+    child: Child
+
+    def wait_until_ready(self) -> None:
+        """Block until it answers. Raises TokenworthError when its process ends before."""
+        self.child.wait_until(lambda: _asks(f"{self.address}/ping"))
+
+
+def start_clickhouse(data: Path, logs: Path, *, port: int = 0, memory_mb: int = 2048) -> ClickHouse:
+    """Start ClickHouse over the directory `data`; returns before it is ready. Raises SetupError when the port is taken."""
+    port = reserve_port("clickhouse", port)
+    argv = [
+        sys.executable,
+        "-m",
+        "streams.local.clickhouse",
+        "--port",
+        str(port),
+        "--path",
+        str(data),
+        "--memory-mb",
+        str(memory_mb),
+    ]
+    child = Child("clickhouse", argv, logs / "clickhouse.log", death_signal=signal.SIGTERM)
+    return ClickHouse(f"http://127.0.0.1:{port}", child)
 
 
 class Stack:
@@ -46,6 +76,7 @@ class Stack:
         self._choice, self._kafka_port, self._clickhouse_port = broker, kafka_port, clickhouse_port
         self._memory_mb = clickhouse_memory_mb
         self._broker: Broker | None = None
+        self._clickhouse = ""
         self._children: list[Child] = []
         self._exits = ExitStack()
 
@@ -63,7 +94,7 @@ class Stack:
     @property
     def clickhouse(self) -> str:
         """URL of the database, which exists."""
-        return f"http://127.0.0.1:{self._clickhouse_port}/{DATABASE}"
+        return self._clickhouse
 
     @property
     def env(self) -> dict[str, str]:
@@ -80,11 +111,16 @@ class Stack:
             self.logs.mkdir(exist_ok=True)
             exits.callback(_sigterm_interrupts())
             exits.callback(self._stop_children)
-            clickhouse = self._start_clickhouse()
+            clickhouse = start_clickhouse(
+                self.data_dir / "clickhouse", self.logs, port=self._clickhouse_port, memory_mb=self._memory_mb
+            )
+            self._children.append(clickhouse.child)
             self._broker = start_broker(self._choice, self.data_dir / "kafka", self.logs, port=self._kafka_port)
             if self._broker.child is not None:
                 self._children.append(self._broker.child)
-            clickhouse.wait_until(self._create_database)
+            clickhouse.wait_until_ready()
+            self._clickhouse = f"{clickhouse.address}/{DATABASE}"
+            _asks(clickhouse.address, f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
             self._broker.wait_until_ready()
             self._exits = exits.pop_all()
         return self
@@ -123,26 +159,6 @@ class Stack:
         except KeyboardInterrupt:
             return
 
-    def _start_clickhouse(self) -> Child:
-        self._clickhouse_port = reserve_port("clickhouse", self._clickhouse_port)
-        argv = [sys.executable, "-m", "streams.local.clickhouse", "--port", str(self._clickhouse_port)]
-        argv += ["--path", str(self.data_dir / "clickhouse"), "--memory-mb", str(self._memory_mb)]
-        child = Child("clickhouse", argv, self.logs / "clickhouse.log", death_signal=signal.SIGTERM)
-        self._children.append(child)
-        return child
-
-    def _create_database(self) -> bool:
-        if not accepts_connections(self._clickhouse_port):
-            return False
-        query = Request(
-            f"http://127.0.0.1:{self._clickhouse_port}/", data=f"CREATE DATABASE IF NOT EXISTS {DATABASE}".encode()
-        )
-        try:
-            with urlopen(query, timeout=10):  # noqa: S310  (a loopback address)
-                return True
-        except URLError:
-            return False
-
     def _stop_children(self) -> None:
         """Workers first and all at once; then what they write to. ClickHouse and Kafka close their data."""
         servers = [child for child in self._children if child.name in ("clickhouse", "kafka", "tansu")]
@@ -151,11 +167,20 @@ class Stack:
             for child in group:
                 child.terminate()
             for child in group:
-                child.stop()
+                child.end()
         self._children.clear()
 
 
-def _sigterm_interrupts() -> object:
+def _asks(url: str, statement: str = "") -> bool:
+    """Whether the server does what it is asked."""
+    try:
+        with urlopen(Request(url, data=statement.encode() or None), timeout=10):  # noqa: S310  (a loopback address)
+            return True
+    except OSError:
+        return False
+
+
+def _sigterm_interrupts() -> Callable[[], object]:
     """Make SIGTERM raise KeyboardInterrupt; returns what restores the handler. Python allows this in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         return lambda: None
