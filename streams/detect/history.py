@@ -1,0 +1,88 @@
+"""A team's own past: the windows that a baseline is made of.
+
+Of each family only some ends are kept: every hour of 1h windows, every six hours of the others. Between them the windows say nothing new.
+A window that is not there counts as empty, so an idle team costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from streams.detect.observed import NOTHING, SIZE_US, Group, Observed, Row
+from streams.windows.measures import DAY_US, HOUR_US
+
+STEP_US: Final = {"1h": HOUR_US, "24h": 6 * HOUR_US, "7d": 6 * HOUR_US}
+BASELINE_US: Final = 28 * DAY_US
+"""Usage that a baseline covers, up to the beginning of the window that is judged: four whole weeks."""
+OBSERVED_US: Final = 14 * DAY_US
+"""A group with less usage behind it has no usual yet: it is observed, not judged."""
+KEPT_US: Final = BASELINE_US + max(SIZE_US.values()) + DAY_US
+LEAST_WINDOWS: Final = 20
+"""Below it a 95th percentile says nothing."""
+
+Span = tuple[int, int]
+"""First and last window end, both inclusive."""
+Past = Sequence[tuple[int, Sequence[int]]]
+"""(end, fields of Observed) of past windows."""
+
+
+class History:
+    """Sampled windows of all groups, for as long as a baseline needs them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, Group], dict[int, list[int]]] = {}
+
+    def put(self, row: Row) -> None:
+        """Keep what a row says, if its end is one of the sampled; the rows of one window complete each other, a later one replaces."""
+        if row.end_us % STEP_US[row.size] == 0:
+            window = self._kept.setdefault((row.size, row.group), {}).setdefault(row.end_us, list(NOTHING))
+            for position, value in row.values:
+                window[position] = value
+
+    def forget(self, now_us: int) -> None:
+        """Drop what no baseline of a window that ends at `now_us` or later reads."""
+        for key in list(self._kept):
+            kept = {end: window for end, window in self._kept[key].items() if end > now_us - KEPT_US}
+            if kept:
+                self._kept[key] = kept
+            else:
+                del self._kept[key]
+
+    def before(self, size: str, group: Group, end_us: int) -> Past:
+        """(end, fields of Observed) of the windows that may tell what is usual when the window ending at `end_us` is judged.
+
+        They end before that one begins, and they are whole: they begin no earlier than the group's usage, nor than four weeks before.
+        Empty if the group has less than 14 days of usage behind it.
+        """
+        kept = self._kept.get((size, group))
+        if not kept:
+            return []
+        step, size_us = STEP_US[size], SIZE_US[size]
+        last = (end_us - size_us) // step * step
+        oldest = end_us - size_us - BASELINE_US
+        first_used = next(
+            (end for end in range(oldest // step * step + step, last + 1, step) if any(kept.get(end, ()))), None
+        )
+        if first_used is None:
+            return []
+        begin = max(first_used - step, oldest)  # usage began after the last empty window's end
+        if end_us - size_us - begin < OBSERVED_US:
+            return []
+        return [(end, kept.get(end, NOTHING)) for end in range(-(-(begin + size_us) // step) * step, last + 1, step)]
+
+
+def usual(windows: Past, figure: Callable[[Observed], int | None], without: Sequence[Span]) -> tuple[int, int] | None:
+    """Median (the lower) and 95th percentile (nearest rank) of a figure, over the windows outside the spans `without`.
+
+    None if fewer than 20 windows have the figure.
+    """
+    found = sorted(
+        value
+        for end, window in windows
+        if not any(begin <= end <= last for begin, last in without)
+        and (value := figure(Observed._make(window))) is not None
+    )
+    if len(found) < LEAST_WINDOWS:
+        return None
+    return found[(len(found) - 1) // 2], found[-(-95 * len(found) // 100) - 1]

@@ -1,0 +1,104 @@
+"""What the rules read of a team's window, taken from its rows of value_windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+import polars as pl
+
+from streams.windows.families import FAMILIES
+
+_JUDGED: Final = ("1h", "24h", "7d")
+SLIDE_US: Final = {family.size: family.slide_us for family in FAMILIES if family.size in _JUDGED}
+SIZE_US: Final = {family.size: family.slide_us * family.count for family in FAMILIES if family.size in _JUDGED}
+WINDOW_COLUMNS: Final = (
+    "tenant",
+    "grouping",
+    "team",
+    "work_class",
+    "size",
+    "window_end",
+    "status",
+    "backfill",
+    "standard_cost_micro_usd",
+    "unattributed_standard_cost_micro_usd",
+    "matched_standard_cost_micro_usd_credited",
+    "matched_standard_cost_micro_usd_debited",
+    "abandoned_standard_cost_micro_usd_booked",
+    "abandoned_standard_cost_micro_usd_reversed",
+    "items_completed",
+    "repeated_prompts",
+    "value_credited_milli",
+    "value_debited_milli",
+)
+"""Columns of value_windows that the alert engine reads."""
+
+Group = tuple[str, str]
+"""(tenant, team)"""
+
+
+class Observed(NamedTuple):
+    """Measures of one window of a team; money in micro-USD of standard cost."""
+
+    spend: int = 0
+    unattributed: int = 0
+    ended: int = 0
+    """Cost of work that ended in the window: matched to completions, net of debits, and abandoned, net of reversals."""
+    items: int = 0
+    repeated_prompts: int = 0
+    core_value_milli: int = 0
+    """Net value of core work."""
+    low_value: int = 0
+    """The part of `ended` that was matched to low-value work."""
+
+
+NOTHING: Final = Observed()
+_TEAM_FIELDS: Final = Observed._fields[:5]
+
+
+class Row(NamedTuple):
+    """A final window's row: the fields of Observed that it carries, by position."""
+
+    size: str
+    end_us: int
+    group: Group
+    backfill: bool
+    values: tuple[tuple[int, int], ...]
+
+
+def final_rows(frame: pl.DataFrame) -> Iterator[Row]:
+    """Rows that some rule reads. `frame`: WINDOW_COLUMNS of value_windows; window_end as Int64 micro-seconds or Datetime('us')."""
+    net = {
+        name: pl.col(f"{name}_{plus}") - pl.col(f"{name}_{minus}")
+        for name, plus, minus in (
+            ("matched_standard_cost_micro_usd", "credited", "debited"),
+            ("abandoned_standard_cost_micro_usd", "booked", "reversed"),
+        )
+    }
+    wanted = (pl.col("grouping") == "team") | (
+        (pl.col("grouping") == "team_class") & pl.col("work_class").is_in(["core", "low_value"])
+    )
+    rows = frame.filter(wanted & (pl.col("status") == "final") & pl.col("size").is_in(list(SIZE_US))).select(
+        "tenant",
+        "team",
+        "size",
+        pl.col("window_end").cast(pl.Int64),
+        pl.col("backfill").cast(pl.Boolean),
+        pl.when(pl.col("grouping") == "team").then(pl.lit("")).otherwise(pl.col("work_class")).alias("of"),
+        spend=pl.col("standard_cost_micro_usd"),
+        unattributed=pl.col("unattributed_standard_cost_micro_usd"),
+        ended=pl.sum_horizontal(net.values()),
+        items=pl.col("items_completed"),
+        repeated_prompts=pl.col("repeated_prompts"),
+        core_value_milli=pl.col("value_credited_milli") - pl.col("value_debited_milli"),
+        low_value=net["matched_standard_cost_micro_usd"],
+    )
+    for tenant, team, size, end_us, backfill, of, *measures in rows.iter_rows():
+        if of == "core":
+            values: tuple[tuple[int, int], ...] = ((5, measures[5]),)
+        elif of == "low_value":
+            values = ((6, measures[6]),)
+        else:
+            values = tuple(enumerate(measures[: len(_TEAM_FIELDS)]))
+        yield Row(size, end_us, (tenant, team), backfill, values)
