@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import subprocess
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INSTALLED = {canonicalize_name(distribution.name) for distribution in importlib.metadata.distributions()}
 LOCKS = ("requirements.lock", "deploy/requirements.lock")
 
 PERMISSIVE = {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "ISC", "MIT", "PSF-2.0", "Zlib"}
@@ -135,3 +138,58 @@ def test_accepted_licences_are_still_needed() -> None:
     assert "MIT License" in "".join(
         file.read_text() for file in importlib.metadata.files("pyruhvro") or [] if file.name == "LICENSE"
     )
+
+
+# Refuses whatever the base install does not bring, then imports the module named by the first argument.
+BASE_ONLY = """
+import importlib, sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in sys.argv[2:]:
+            raise ModuleNotFoundError(f"{name} is not in the base install", name=name)
+
+sys.meta_path.insert(0, Refuse())
+importlib.import_module(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("module", ["streams.publish", "streams.cli"])
+def test_a_publisher_needs_only_the_base_install(module: str) -> None:
+    extras = {pin.name for pin in pins("requirements.lock")} - base_closure()
+    refused = {top for name in extras if name in INSTALLED for top in modules(name)} - {"streams"}
+    assert {"polars", "faust", "clickhouse_connect", "structlog"} <= refused
+    run = subprocess.run(
+        [sys.executable, "-c", BASE_ONLY, module, *sorted(refused)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def modules(name: str) -> set[str]:
+    """Top-level modules of an installed distribution."""
+    paths = [file.parts for file in importlib.metadata.files(name) or []]
+    return {parts[0].partition(".")[0] for parts in paths if parts[-1].endswith((".py", ".so")) and parts[0] != ".."}
+
+
+def base_closure() -> set[str]:
+    """Names of the base dependencies and all that they need."""
+    known: set[str] = set()
+    waiting = [Requirement(line) for line in PROJECT["dependencies"]]
+    while waiting:
+        requirement = waiting.pop()
+        name = canonicalize_name(requirement.name)
+        if name in known or name not in INSTALLED:
+            continue
+        known.add(name)
+        needs = (Requirement(line) for line in importlib.metadata.requires(name) or [])
+        waiting.extend(
+            need
+            for need in needs
+            if not need.marker or any(need.marker.evaluate({"extra": extra}) for extra in ("", *requirement.extras))
+        )
+    return known
