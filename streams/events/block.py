@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
@@ -28,8 +28,6 @@ from streams.events.schemas import Schema
 _MARK: Final = b"\xff" * 8 + b"\x80"
 _MARK_VALUE: Final = -(2**55)
 """What the mark and a zero byte read as."""
-_COLUMNS: Final = 2
-"""Fields before a record's own: the mark and the schema id."""
 
 
 class BlockReader:
@@ -58,7 +56,8 @@ class BlockReader:
         batch = self._decode(data)
         if batch is None:
             return None
-        mark, schema_id, *columns = batch.column(0).flatten().flatten()
+        records: Any = batch.column(0)
+        mark, schema_id, *columns = records.flatten().flatten()
         if (
             batch.column(1)[0].as_py() != _MARK_VALUE
             or len(mark) != len(values)
@@ -68,11 +67,11 @@ class BlockReader:
             or not all(_is_text(column) for column in columns)
         ):
             return None
-        return pa.RecordBatch.from_arrays([_view(column) for column in columns], names=self._names)
+        return pa.RecordBatch.from_arrays(columns, names=self._names)
 
     def _decode(self, data: bytes) -> pa.RecordBatch | None:
         try:
-            return pyruhvro.deserialize_array([data], self._schema)
+            batch: pa.RecordBatch = pyruhvro.deserialize_array([data], self._schema)
         except Exception:  # noqa: BLE001  bad bytes raise ValueError and whatever its Rust libraries come up with
             return None
         except BaseException as error:
@@ -80,19 +79,15 @@ class BlockReader:
             if type(error).__name__ == "PanicException":
                 return None
             raise
+        return batch
 
 
 def _plain(field_type: object) -> object:
     """The type without logical types: times stay integers, which every decoder reads alike."""
     if isinstance(field_type, list):
         return [_plain(branch) for branch in field_type]
-    if (
-        isinstance(field_type, dict)
-        and isinstance(field_type["type"], str)
-        and set(field_type) <= {"type", "logicalType"}
-    ):
-        if field_type.get("logicalType") in {None, "timestamp-micros", "timestamp-millis", "time-micros"}:
-            return field_type["type"]
+    if isinstance(field_type, dict) and field_type.get("logicalType") == "timestamp-micros":
+        return field_type["type"]
     return field_type
 
 
@@ -106,7 +101,7 @@ def _varint(count: int) -> bytes:
     return bytes(out)
 
 
-def _is_text(column: pa.Array) -> bool:
+def _is_text(column: Any) -> bool:
     """Whether the strings of a column are UTF-8: pyruhvro does not look, and Polars relies on it."""
     if pa.types.is_list(column.type):
         return _is_text(column.values)
@@ -120,8 +115,3 @@ def _is_text(column: pa.Array) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
-
-
-def _view(column: pa.Array) -> pa.Array:
-    """Strings as views: Polars takes those over as they are."""
-    return column.cast(pa.string_view()) if pa.types.is_string(column.type) else column

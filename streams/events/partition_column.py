@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ _TAIL_MASK: Final = np.array([0, 0xFF, 0xFFFF, 0xFFFFFF], dtype=np.uint32)
 
 def murmur2_column(keys: pl.Series) -> npt.NDArray[np.uint32]:
     """murmur2 of each key's UTF-8 bytes. `keys`: String without nulls."""
-    arrow = keys.to_arrow(compat_level=pl.CompatLevel.oldest())
+    arrow: Any = keys.to_arrow(compat_level=pl.CompatLevel.oldest())
     n = len(arrow)
     if n == 0:
         return np.empty(0, np.uint32)
@@ -45,7 +45,7 @@ def murmur2_column(keys: pl.Series) -> npt.NDArray[np.uint32]:
     h ^= h >> np.uint32(13)
     h *= _M
     h ^= h >> np.uint32(15)
-    result = np.empty_like(h)
+    result = np.empty(n, np.uint32)
     result[order] = h
     return result
 

@@ -73,7 +73,7 @@ def shipped_id(event: EventName) -> int:
 
 def fingerprint(document: Schema) -> str:
     """CRC-64-AVRO of the schema's canonical form, in hex: equal for schemas that differ in documentation only."""
-    return _judged(document).fingerprint("CRC-64-AVRO").hex()
+    return str(_judged(document).fingerprint("CRC-64-AVRO").hex())
 
 
 def check_readable(reader: Schema, writer: Schema) -> None:
