@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,8 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from streams.config import Settings
-from streams.errors import Fenced, StoreUnavailable
+from streams.errors import Fenced, StoreUnavailable, TokenworthError
+from streams.metrics import Metrics
 from streams.store.client import connect
 from streams.store.sink import ClickHouseInserts, Sink
 
@@ -28,6 +31,7 @@ R = TypeVar("R")
 
 FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
+FAILED_GRACE_S: Final = 10.0
 
 OVERLOADED: Final = ("Code: 159", "Code: 202", "Code: 209", "Code: 210", "Code: 241", "Code: 242", "Code: 243", "Code: 252", "Code: 319", "Code: 999")
 """ClickHouse's codes for time-outs, too many queries or parts, network, memory, disk and Keeper trouble: they pass."""
@@ -47,6 +51,18 @@ class Context:
         self._compute = ThreadPoolExecutor(1, "compute")
         self._insert = ThreadPoolExecutor(4, "insert")
         self._producer: AIOKafkaProducer | None = None
+        self.opened = asyncio.Event()
+        self.metrics = Metrics()
+        self.failure: Exception | None = None
+
+    def fail(self, error: Exception) -> None:
+        """Stop the whole process because of an error: a worker is never left half alive. The first error is the one reported."""
+        if self.failure is not None:
+            return
+        self.failure = error
+        log.critical("worker stops", error=_first_line(error), exc_info=None if isinstance(error, TokenworthError) else error)
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Thread(target=_leave_after, args=(FAILED_GRACE_S,), daemon=True).start()
 
     async def open(self) -> None:
         """Start the producer for derived topics, inside the running event loop."""
@@ -60,6 +76,7 @@ class Context:
             max_batch_size=1 << 20,
         )
         await self._producer.start()
+        self.opened.set()
 
     async def close(self) -> None:
         if self._producer is not None:
@@ -104,3 +121,9 @@ def passes(error: Exception) -> bool:
 
 def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0][:200]
+
+
+def _leave_after(seconds: float) -> None:
+    """End the process the hard way when an orderly stop hangs: positions are safe at any moment."""
+    time.sleep(seconds)
+    os._exit(1)

@@ -32,8 +32,8 @@ from streams.events.decode import decode
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
 from streams.join.partition import Input, JoinPartition
 from streams.store.positions import Mirror, claim, mirrors
-from streams.store.reading import read
-from streams.store.recovery import ClickHouseStored, hydrate_items, hydrate_usage, load
+from streams.store.reading import ClickHouseStored
+from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US, OUTCOME_MEASURES
 from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks
@@ -75,8 +75,8 @@ class JoinAgent:
             return
         await self._read_rules(alive)
         now = int(time.time() * 1e6)
-        epochs = await self.context.persist(alive, claim, self.context.client, self.context.sink, partitions, self.context.worker, now)
-        seen = await self.context.persist(alive, mirrors, self.context.client, partitions)
+        epochs = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
+        seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         positions = await self._positions(consumer, mine, seen)
         await consumer.commit_fenced(positions, generation)
         parts = {}
@@ -143,9 +143,9 @@ class JoinAgent:
         """Publish the panes of the last committed flush once more: the crash may have come between its commit and its publishing."""
         if mirror is None or (mirror.usage_next, mirror.items_next) != (at[USAGE_TOPIC], at[ITEMS_TOPIC]):
             return
-        client, version = self.context.client, mirror.version
+        version = mirror.version
         for name, pack in (("panes", pack_panes), ("actors", pack_actors), ("bookings", pack_bookings)):
-            frame = await self.context.persist(alive, read, client, f"recovery/flushed_{name}", kpart=p, version=version)
+            frame = await self.context.persist(alive, self.stored.read, f"recovery/flushed_{name}", kpart=p, version=version)
             await self.context.publish(PANES_TOPIC, pack(frame))
 
     async def _read_rules(self, alive: Callable[[], bool]) -> None:

@@ -93,29 +93,25 @@ class JoinPartition:
     # --- dedup ----------------------------------------------------------------------------------------------------------------------
 
     def usage_to_look_up(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Rows of a usage batch that are older than the horizon and absent from the index: ClickHouse must be asked about them."""
-        return self._to_look_up(self._usage_ids, batch)
+        """Rows of a usage batch that are older than the horizon: ClickHouse must be asked about them."""
+        return batch.filter(pl.col("occurred_at") < self._usage_ids.forgotten_before)
 
     def items_to_look_up(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Likewise for a work-item batch."""
-        return self._to_look_up(self._item_ids, batch)
-
-    def _to_look_up(self, index: SeenIndex, batch: pl.DataFrame) -> pl.DataFrame:
-        old = batch.filter(pl.col("occurred_at") < index.forgotten_before)
-        if old.is_empty():
-            return old
-        return old.filter(~pl.Series(index.contains(*_ids(old))))
+        return batch.filter(pl.col("occurred_at") < self._item_ids.forgotten_before)
 
     def remember_usage(self, stored: pl.DataFrame) -> None:
         """Add stored usage (tenant, event_id, occurred_at and the columns of a prompt) to the indexes without applying it."""
         if not stored.is_empty():
-            self._usage_ids.add(*_ids(stored), self._times(stored))
-            self._new_prompts(stored.with_columns(pane_start()))
+            self._usage_ids.remember(*_ids(stored), self._times(stored))
+            with_prompt = stored.filter(pl.col("prompt_fingerprint") != "").with_columns(pane_start())
+            if not with_prompt.is_empty():
+                self._prompts.remember(*identity_hashes(with_prompt, PROMPT_KEY), self._times(with_prompt))
 
     def remember_items(self, stored: pl.DataFrame) -> None:
         """Add stored work-item events (tenant, event_id, occurred_at) to the index without applying them."""
         if not stored.is_empty():
-            self._item_ids.add(*_ids(stored), self._times(stored))
+            self._item_ids.remember(*_ids(stored), self._times(stored))
 
     def forget(self, usage_watermark: int, items_watermark: int) -> None:
         """Let the dedup indexes forget what is older than the horizon at watermarks whose rows ClickHouse holds."""

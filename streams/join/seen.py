@@ -51,13 +51,6 @@ class SeenIndex:
         """Allow identities with a time before `at` (us) to be dropped, at the next merge."""
         self._forgotten_before = max(self._forgotten_before, at)
 
-    def contains(self, high: Hashes, low: Hashes) -> Mask:
-        """For each identity: was it added before?"""
-        found = np.zeros(len(high), np.bool_)
-        for run in self._runs:
-            found |= _contains(run, high, low)
-        return found
-
     def add(self, high: Hashes, low: Hashes, at: Times) -> Mask:
         """Add identities in order; True where one is new, False where it was there or stands earlier in the same call."""
         if len(high) == 0:
@@ -78,6 +71,12 @@ class SeenIndex:
         new = np.zeros(len(high), np.bool_)
         new[order[first]] = True
         return new
+
+    def remember(self, high: Hashes, low: Hashes, at: Times) -> None:
+        """Add identities whether or not they are there: one that is about to be forgotten gets a later time."""
+        order = np.argsort(high, kind="stable")
+        self._runs.append(_Run(high[order], low[order], at[order]))
+        self._merge()
 
     def _merge(self) -> None:
         while len(self._runs) > 1 and len(self._runs[-1].high) * 2 > len(self._runs[-2].high):

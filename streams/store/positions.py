@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
 import polars as pl
 
-from streams.store.reading import read
+from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.store.sink import Sink
 
@@ -26,14 +24,14 @@ class Mirror:
     version: int
 
 
-def claim(client: Any, sink: Sink, partitions: Sequence[int], worker: str, now_us: int) -> dict[int, int]:
+def claim(stored: Stored, sink: Sink, partitions: Sequence[int], now_us: int) -> dict[int, int]:
     """Claim the next epoch of each partition. A claim alone moves nothing: the group's next commit decides who owns the partition."""
-    highest = dict(read(client, "recovery/claimed_epochs", kparts=list(partitions)).iter_rows())
+    highest = dict(stored.read("recovery/claimed_epochs", kparts=list(partitions)).iter_rows())
     epochs = {p: int(highest.get(p, 0)) + 1 for p in partitions}
     sink.rows(
         "claims",
         pl.DataFrame(
-            [(p, epoch, worker, now_us) for p, epoch in epochs.items()],
+            [(p, epoch, sink.worker, now_us) for p, epoch in epochs.items()],
             schema={"kpart": pl.UInt16, "epoch": pl.UInt64, "worker": pl.String, "claimed_at": pl.Int64},
             orient="row",
         ).with_columns(pl.col("claimed_at").cast(TIME)),
@@ -41,7 +39,7 @@ def claim(client: Any, sink: Sink, partitions: Sequence[int], worker: str, now_u
     return epochs
 
 
-def mirrors(client: Any, partitions: Sequence[int]) -> dict[int, Mirror]:
+def mirrors(stored: Stored, partitions: Sequence[int]) -> dict[int, Mirror]:
     """The mirrored position of each partition that has one."""
-    rows = read(client, "recovery/mirror", kparts=list(partitions)).to_dicts()
+    rows = stored.read("recovery/mirror", kparts=list(partitions)).to_dicts()
     return {row["kpart"]: Mirror(**{name: row[name] for name in Mirror.__slots__}) for row in rows}

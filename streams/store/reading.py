@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import polars as pl
 import pyarrow as pa
@@ -11,6 +11,23 @@ from streams.store.queries import query
 from streams.windows.measures import OUTCOME_MEASURES
 
 _OUTCOME_COLUMNS = ", ".join(f"b.{name} AS {name}" for name in OUTCOME_MEASURES)
+
+
+class Stored(Protocol):
+    """A store that answers the named queries of queries/ with frames. Blocking."""
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame: ...
+
+
+class ClickHouseStored:
+    """Stored results behind a ClickHouse client."""
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame:
+        """Run `queries/<name>.sql` and return its rows; dictionary columns come as plain strings."""
+        return read(self.client, name, **parameters)
 
 
 def read(client: Any, name: str, **parameters: Any) -> pl.DataFrame:

@@ -6,33 +6,14 @@ never committed, or by a worker that lost the partition without noticing; its ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Protocol
-
 import polars as pl
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.join.batch import LINE_KEY, PANE_KEY, PROMPT_KEY, line_totals, pane_start, pane_totals, priced_usage
 from streams.join.outcome import ItemEvent
 from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_events
-from streams.store.reading import read
+from streams.store.reading import Stored
 from streams.windows.measures import LINE_MEASURES, PANE_US, USAGE_MEASURES
-
-
-class Stored(Protocol):
-    """What recovery asks of a store: named queries (queries/recovery/) with parameters, as frames."""
-
-    def read(self, name: str, **parameters: Any) -> pl.DataFrame: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ClickHouseStored:
-    """The store behind a ClickHouse client."""
-
-    client: Any
-
-    def read(self, name: str, **parameters: Any) -> pl.DataFrame:
-        return read(self.client, f"recovery/{name}", **parameters)
 
 
 def load(stored: Stored, state: JoinPartition) -> None:
@@ -48,7 +29,7 @@ def load(stored: Stored, state: JoinPartition) -> None:
 
 
 def _load_counts(stored: Stored, state: JoinPartition, at: dict[str, int]) -> None:
-    row = stored.read("fates", **at, usage_topic=USAGE_TOPIC, items_topic=ITEMS_TOPIC).row(0, named=True)
+    row = stored.read("recovery/fates", **at, usage_topic=USAGE_TOPIC, items_topic=ITEMS_TOPIC).row(0, named=True)
     for name, read_side in (("usage", state.usage), ("items", state.items)):
         read_side.applied = row[f"{name}_applied"]
         read_side.duplicates = row[f"{name}_duplicates"]
@@ -58,13 +39,13 @@ def _load_counts(stored: Stored, state: JoinPartition, at: dict[str, int]) -> No
 
 def _load_lines(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.DataFrame:
     columns = [*LINE_KEY, *LINE_MEASURES, "last_at"]
-    rows = stored.read("lines", **at)
+    rows = stored.read("recovery/lines", **at)
     trusted = rows.filter(pl.col("trusted") == 1).select(columns)
     doubtful = rows.filter(pl.col("trusted") == 0).select(LINE_KEY)
     if doubtful.is_empty():
         return trusted
     tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read("usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items)
+    raw = stored.read("recovery/usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items)
     if raw.is_empty():
         return trusted
     again = line_totals(priced_usage(raw, state.prices)).join(doubtful, on=LINE_KEY, how="semi")
@@ -73,13 +54,13 @@ def _load_lines(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
 
 def _load_panes(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.DataFrame:
     columns = [*PANE_KEY, *USAGE_MEASURES]
-    rows = stored.read("panes", **at)
+    rows = stored.read("recovery/panes", **at)
     trusted = rows.filter(pl.col("trusted") == 1).select(columns)
     doubtful = rows.filter(pl.col("trusted") == 0).select(PANE_KEY)
     if doubtful.is_empty():
         return trusted
     seconds = (doubtful["pane_start"].unique() // 1_000_000).to_list()
-    raw = stored.read("usage_of_panes", kpart=at["kpart"], usage_next=at["usage_next"], pane_seconds=seconds)
+    raw = stored.read("recovery/usage_of_panes", kpart=at["kpart"], usage_next=at["usage_next"], pane_seconds=seconds)
     if raw.is_empty():
         return trusted
     raw = with_key(priced_usage(raw, state.prices))
@@ -89,7 +70,7 @@ def _load_panes(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
 
 
 def _load_items(stored: Stored, at: dict[str, int]) -> list[LoadedItem]:
-    rows = stored.read("items", **at)
+    rows = stored.read("recovery/items", **at)
     loaded: list[LoadedItem] = [
         (row["tenant"], row["work_item_id"], _history(row["history"]), _booked(row["booked"]))
         for row in rows.filter(pl.col("trusted") == 1).iter_rows(named=True)
@@ -98,7 +79,7 @@ def _load_items(stored: Stored, at: dict[str, int]) -> list[LoadedItem]:
     if doubtful.is_empty():
         return loaded
     tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read("events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items)
+    raw = stored.read("recovery/events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items)
     again: dict[tuple[str, str], list[ItemEvent]] = {}
     for tenant, item, event in item_events(raw):
         again.setdefault((tenant, item), []).append(event)
@@ -121,8 +102,8 @@ def _booked(rows: list[Any]) -> set[BookingKey]:
 def _load_identities(stored: Stored, state: JoinPartition, at: dict[str, int]) -> None:
     usage_since = max(state.usage.watermark - state.horizon_us, 0)
     items_since = max(state.items.watermark - state.horizon_us, 0)
-    state.remember_usage(with_key(stored.read("recent_usage", kpart=at["kpart"], usage_next=at["usage_next"], since=usage_since)))
-    state.remember_items(stored.read("recent_items", kpart=at["kpart"], items_next=at["items_next"], since=items_since))
+    state.remember_usage(with_key(stored.read("recovery/recent_usage", kpart=at["kpart"], usage_next=at["usage_next"], since=usage_since)))
+    state.remember_items(stored.read("recovery/recent_items", kpart=at["kpart"], items_next=at["items_next"], since=items_since))
 
 
 def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
@@ -133,7 +114,7 @@ def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> 
     seconds = old.select(pane_start() // 1_000_000).to_series().unique().to_list()
     prompts = [p for p in old["prompt_fingerprint"].unique().to_list() if p]
     rows = stored.read(
-        "old_usage", kpart=state.partition, below=state.usage.next_offset, ids=old["event_id"].unique().to_list(),
+        "recovery/old_usage", kpart=state.partition, below=state.usage.next_offset, ids=old["event_id"].unique().to_list(),
         prompts=prompts, pane_seconds=seconds,
     )  # fmt: skip
     state.remember_usage(with_key(rows))
@@ -144,7 +125,7 @@ def hydrate_items(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> 
     old = state.items_to_look_up(batch)
     if not old.is_empty():
         ids = old["event_id"].unique().to_list()
-        state.remember_items(stored.read("old_items", kpart=state.partition, below=state.items.next_offset, ids=ids))
+        state.remember_items(stored.read("recovery/old_items", kpart=state.partition, below=state.items.next_offset, ids=ids))
 
 
 def with_key(usage: pl.DataFrame) -> pl.DataFrame:

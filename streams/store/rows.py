@@ -9,7 +9,6 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
-from streams.events.dead_letter import DeadLetter
 from streams.join.flush import PartitionFlush
 from streams.join.partition import UNSEEN, Input
 from streams.windows.measures import OUTCOME_MEASURES
@@ -39,9 +38,9 @@ def raw_rows(flush: PartitionFlush, frame: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def dead_letter_rows(flushes: Sequence[PartitionFlush], letters: Sequence[DeadLetter] = (), version: int = 0) -> pl.DataFrame:
+def dead_letter_rows(flushes: Sequence[PartitionFlush]) -> pl.DataFrame:
     """Rows of dead_letters."""
-    rows = [(f.version, d) for f in flushes for d in f.dead] + [(version, d) for d in letters]
+    rows = [(f.version, d) for f in flushes for d in f.dead]
     return pl.DataFrame(
         [
             (d.topic, d.partition, INCARNATION, d.offset, d.appended_at, d.reason, d.detail, d.size_bytes, written)

@@ -10,13 +10,12 @@ A row is final only once the Kafka group has committed the position that it cove
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import polars as pl
 import pyarrow as pa
 
-from streams.events.dead_letter import DeadLetter
 from streams.join.flush import PartitionFlush
 from streams.store.rows import checkpoint_rows, dead_letter_rows, duplicate_rows, item_rows, line_rows, pane_rows, raw_rows
 
@@ -50,41 +49,41 @@ class ClickHouseInserts:
 
 
 class Sink:
-    """Writes flushes. `step` is called before each insert with its table: tests crash there."""
+    """Turns flushes into inserts and performs them."""
 
-    def __init__(self, inserts: Inserts, worker: str, step: Callable[[str], None] = lambda _: None) -> None:
-        self._inserts, self._worker, self._step = inserts, worker, step
+    def __init__(self, inserts: Inserts, worker: str) -> None:
+        self._inserts, self.worker = inserts, worker
 
     def write(self, flushes: Sequence[PartitionFlush]) -> None:
-        """Write one flush of a worker: all its partitions together, one insert a table."""
-        self._insert("usage_events", pl.concat([raw_rows(f, frame) for f in flushes for frame in f.raw_usage] or [pl.DataFrame()]))
-        self._insert("work_item_events", pl.concat([raw_rows(f, frame) for f in flushes for frame in f.raw_items] or [pl.DataFrame()]))
-        self._insert("dead_letters", dead_letter_rows(flushes))
-        self._insert("duplicates", duplicate_rows(flushes))
-        self._insert("work_item_usage", pl.concat([line_rows(f) for f in flushes] or [pl.DataFrame()]))
-        self._insert_table("work_items", item_rows(flushes))
-        self._insert("panes", pl.concat([pane_rows(f, f.touched.panes) for f in flushes]))
-        self._insert("pane_actors", pl.concat([pane_rows(f, f.touched.actors).drop("usage_next", "items_next") for f in flushes]))
-        self._insert("checkpoints", checkpoint_rows(flushes, self._worker, int(time.time() * 1e6)))
+        """Write one flush of a worker: all its partitions together, one insert a table. Blocks until ClickHouse has accepted everything."""
+        for table, rows in self.steps(flushes):
+            self._inserts.insert(table, rows)
 
-    def dead_letters(self, letters: Sequence[DeadLetter], version: int) -> None:
-        """Write dead letters outside a flush."""
-        self._insert("dead_letters", dead_letter_rows([], letters, version))
+    def steps(self, flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, pa.Table]]:
+        """The inserts of a flush, in order."""
+        now_us = int(time.time() * 1e6)
+        yield from _parts("usage_events", [raw_rows(f, frame) for f in flushes for frame in f.raw_usage])
+        yield from _parts("work_item_events", [raw_rows(f, frame) for f in flushes for frame in f.raw_items])
+        yield from _parts("dead_letters", [dead_letter_rows(flushes)])
+        yield from _parts("duplicates", [duplicate_rows(flushes)])
+        yield from _parts("work_item_usage", [line_rows(f) for f in flushes])
+        if (items := item_rows(flushes)).num_rows:
+            yield "work_items", items
+        yield from _parts("panes", [pane_rows(f, f.touched.panes) for f in flushes])
+        yield from _parts("pane_actors", [pane_rows(f, f.touched.actors).drop("usage_next", "items_next") for f in flushes])
+        yield from _parts("checkpoints", [checkpoint_rows(flushes, self.worker, now_us)])
 
     def rows(self, table: str, frame: pl.DataFrame) -> None:
         """Write rows of any other table."""
-        self._insert(table, frame)
+        for name, rows in _parts(table, [frame]):
+            self._inserts.insert(name, rows)
 
-    def _insert(self, table: str, frame: pl.DataFrame) -> None:
-        if frame.is_empty():
-            return
+
+def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, pa.Table]]:
+    frame = pl.concat([frame for frame in frames if not frame.is_empty()] or [pl.DataFrame()])
+    if not frame.is_empty():
         for part in _by_months(frame, MONTHLY.get(table)):
-            self._insert_table(table, part.to_arrow(compat_level=pl.CompatLevel.oldest()))
-
-    def _insert_table(self, table: str, rows: pa.Table) -> None:
-        if rows.num_rows:
-            self._step(table)
-            self._inserts.insert(table, rows)
+            yield table, part.to_arrow(compat_level=pl.CompatLevel.oldest())
 
 
 def _by_months(frame: pl.DataFrame, column: str | None) -> list[pl.DataFrame]:

@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS alerts {on_cluster} (
     window_end DateTime64(6, 'UTC') COMMENT 'end of the window that made the last change',
     unit LowCardinality(String) COMMENT 'of value, baseline and threshold: micro_usd or per_mille',
     value Int64 COMMENT 'what is judged, in the window that fired (while pending: that began)',
-    baseline Int64 COMMENT 'median of the four weeks before',
+    baseline Int64 COMMENT 'median of the four weeks before; of spend_runaway their 95th percentile',
     threshold Int64 COMMENT 'value from which on the rule is true; frozen when the alert began',
     spend_micro_usd Int64 COMMENT 'standard cost of that window',
     usual_spend_micro_usd Int64 COMMENT 'median of the four weeks before',

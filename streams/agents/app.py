@@ -1,0 +1,122 @@
+"""The Faust app. `tokenworth worker` runs it; so does `faust -A streams.agents.app worker`."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Final
+
+import faust
+import structlog
+
+from streams.agents.alerts import AlertAgent
+from streams.agents.context import Context
+from streams.agents.join import JoinAgent
+from streams.agents.ownership import BatchAgent, Ownership
+from streams.agents.topics import check_topics
+from streams.agents.transport import SCHEME
+from streams.agents.windows import WindowAgent
+from streams.config import AgentName, Settings
+
+log = structlog.get_logger(__name__)
+
+AGENTS: Final[dict[AgentName, type[JoinAgent | WindowAgent | AlertAgent]]] = {"join": JoinAgent, "windows": WindowAgent, "alerts": AlertAgent}
+
+FETCH_BYTES: Final = 4 << 20
+"""Per partition and fetch: about 20,000 events a batch. aiokafka's 1 MiB would make batches of 5,000."""
+
+
+def create_app(settings: Settings) -> faust.App:
+    """The app with the agents that the settings name. Reads the topics' partition count: raises SetupError when `init` never ran."""
+    partitions = check_topics(settings)
+    app = faust.App(
+        settings.group,
+        broker=[f"{SCHEME}://{address.strip()}" for address in settings.kafka.split(",")],
+        datadir=settings.data_dir / "faust",
+        key_serializer="raw",
+        value_serializer="raw",
+        topic_partitions=partitions,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        stream_wait_empty=False,
+        table_standby_replicas=0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_group_instance_id=settings.instance or None,
+        broker_max_poll_records=1000,  # record batches, not records
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=min(2.0, settings.session_timeout_s / 3),
+        broker_request_timeout=max(40.0, settings.session_timeout_s),
+        broker_rebalance_timeout=30.0,
+    )
+    context = Context(settings, partitions)
+    _wire(app, context, [AGENTS[name](context) for name in settings.agents])
+    return app
+
+
+def _wire(app: Any, context: Context, agents: list[Any]) -> None:
+    ownership = app.ownership = Ownership(agents)
+    app.context = context
+
+    @app.on_rebalance_complete.connect(weak=False)
+    async def take_over(sender: Any, **_: Any) -> None:
+        try:
+            await ownership.take_over(app)
+        except Exception as error:  # noqa: BLE001 - nothing may pass: Faust would go on without state
+            context.fail(error)
+
+    @app.on_partitions_revoked.connect(weak=False)
+    async def release(sender: Any, revoked: Any, **_: Any) -> None:
+        await ownership.release(app)
+
+    @app.on_before_shutdown.connect(weak=False)
+    async def drain(sender: Any, **_: Any) -> None:
+        await ownership.release(app)
+
+    @app.task
+    async def start() -> None:
+        await context.open()
+
+    for agent in agents:
+        app.task(_forever(app, context, agent))
+        for name in agent.topics:
+            app.agent(app.topic(name, acks=False), name=f"{type(agent).__name__}.{name}")(_consume(app, context, agent))
+
+
+def _forever(app: Any, context: Context, agent: BatchAgent) -> Any:
+    async def run() -> None:
+        try:
+            await context.opened.wait()
+            await agent.run(app.consumer)
+        except Exception as error:  # noqa: BLE001 - a dead agent in a living process would stall unseen
+            context.fail(error)
+
+    run.__name__ = f"run_{type(agent).__name__}"
+    return run
+
+
+def _consume(app: Any, context: Context, agent: BatchAgent) -> Any:
+    async def consume(stream: Any) -> None:
+        async for event in stream.events():
+            batch = event.value
+            try:
+                await agent.process(batch)
+            except Exception as error:  # noqa: BLE001 - Faust would acknowledge the batch and restart the agent without it
+                context.fail(error)
+            finally:
+                app.consumer.finished(batch)
+
+    return consume
+
+
+@cache
+def _app() -> faust.App:
+    return create_app(Settings())
+
+
+def __getattr__(name: str) -> faust.App:
+    """`app`, made on first use, so that importing this module needs no broker."""
+    if name == "app":
+        return _app()
+    raise AttributeError(name)

@@ -1,0 +1,167 @@
+"""The window agent: consumes pane updates, keeps every touched rolling window up to date in ClickHouse and on the value-windows topic.
+
+A step does, in this order: apply updates in memory; write the windows that they changed (version = incarnation << 40 | consumed offset);
+write its own checkpoint; commit the consumed offset; publish. Updates are absolute, so a replayed step converges.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import polars as pl
+import structlog
+from faust.types import TP
+
+from streams.agents.batches import Batch
+from streams.agents.context import Context
+from streams.agents.transport import Consumer, Seat
+from streams.config import PANES_TOPIC, WINDOWS_TOPIC
+from streams.errors import Fenced
+from streams.events.keys import partition_of
+from streams.store.reading import read
+from streams.store.windows import load_checkpoint, load_state, previous_windows, window_checkpoint_row, window_rows
+from streams.windows.engine import WindowEngine
+from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_windows, unpack
+from streams.windows.watermark import InputWatermarks
+
+log = structlog.get_logger(__name__)
+
+STEP_EVERY_S = 1.0
+ALERTING_GROUPINGS = ("tenant", "team", "team_class")
+"""Groupings that travel on value-windows: what alert rules read. Analysts read all of them in ClickHouse."""
+
+
+@dataclass
+class Updates:
+    """State of one partition of pane-updates: the tenants whose keys hash to it."""
+
+    engine: WindowEngine
+    watermarks: InputWatermarks
+    next_offset: int
+    watermark: int
+    written_offset: int = -1
+    waiting: list[Batch] = field(default_factory=list)
+
+
+class WindowAgent:
+    """Owns the windows of this worker's partitions of pane-updates."""
+
+    topics = (PANES_TOPIC,)
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.settings = context, context.settings
+        self.parts: dict[int, Updates] = {}
+        self.generation = -1
+        self._closing = False
+        self._stepping = asyncio.Lock()
+        self._step_soon = asyncio.Event()
+
+    async def take_over(self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
+        """Load the state of the assigned partitions from ClickHouse; it may be ahead of their positions, which does no harm."""
+        mine = sorted(tp for tp in tps if tp.topic == PANES_TOPIC)
+        self.generation, self._closing, self.parts = generation, False, {}
+        if not mine:
+            return
+        committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
+        tenants = (await self.context.persist(alive, read, self.context.client, "recovery/window_tenants"))["tenant"].to_list()
+        for tp in mine:
+            owned = [tenant for tenant in tenants if partition_of(tenant, self.context.partitions) == tp.partition]
+            offset = committed[tp]
+            self.parts[tp.partition] = await self.context.persist(
+                alive, self._load, tp.partition, begin[tp] if offset is None else max(offset, begin[tp]), owned
+            )
+        if not alive():
+            raise Fenced("another rebalance began during the take-over")
+
+    def _load(self, upart: int, offset: int, tenants: list[str]) -> Updates:
+        client = self.context.client
+        checkpoint = load_checkpoint(client, upart)
+        engine = WindowEngine(self.settings.allowed_lateness_s * 1_000_000, lambda keys: previous_windows(client, keys))
+        watermarks = InputWatermarks(self.context.partitions)
+        if checkpoint is not None:
+            watermarks.merge(checkpoint.positions)
+        engine.load(*load_state(client, tenants), watermark_us=checkpoint.watermark if checkpoint else None)
+        log.info("windows taken over", partition=upart, offset=offset, tenants=len(tenants))
+        return Updates(engine, watermarks, offset, checkpoint.watermark if checkpoint else 0)
+
+    def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
+        """Where each owned partition is read from."""
+        return {
+            tp: Seat(self.parts[tp.partition].next_offset, self.generation)
+            for tp in tps
+            if tp.topic == PANES_TOPIC and tp.partition in self.parts
+        }
+
+    async def release(self, consumer: Consumer) -> None:
+        """Give up all partitions: their windows are written again by the next owner."""
+        self._closing = True
+        async with self._stepping:
+            self.parts, self.generation = {}, -1
+
+    async def process(self, batch: Batch) -> None:
+        """Apply the updates of a batch; the next step writes the windows that they change."""
+        async with self._stepping:
+            part = self.parts.get(batch.tp.partition)
+            if part is None or self._closing or batch.epoch != self.generation or batch.end <= part.next_offset:
+                return
+            await self.context.compute(self._apply, part, batch)
+
+    @staticmethod
+    def _apply(part: Updates, batch: Batch) -> None:
+        for value in batch.values:
+            if not value:
+                continue
+            try:
+                kind, frame = unpack(value)
+            except ValueError as error:
+                log.error("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
+                continue
+            if kind == PANES:
+                part.engine.apply_panes(frame)
+            elif kind == BOOKINGS:
+                part.engine.apply_bookings(frame)
+            elif kind == ACTORS:
+                part.engine.apply_actors(frame)
+            else:
+                part.watermarks.merge(frame)
+        part.next_offset = batch.end
+
+    async def run(self, consumer: Consumer) -> None:
+        """Write what changed, once a second."""
+        while True:
+            began = time.monotonic()
+            for upart in list(self.parts):
+                async with self._stepping:
+                    if (part := self.parts.get(upart)) and not self._closing:
+                        try:
+                            await self._step(consumer, upart, part)
+                        except Fenced as reason:
+                            log.warning("windows lost", partition=upart, reason=str(reason))
+                            self.parts.pop(upart, None)
+            await asyncio.sleep(max(STEP_EVERY_S - (time.monotonic() - began), 0.05))
+
+    async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
+        watermark = part.watermarks.value()
+        if watermark is None or (part.next_offset == part.written_offset and not part.engine.waiting):
+            return
+        generation, now = self.generation, int(time.time() * 1e6)
+
+        def alive() -> bool:
+            return self.generation == generation and not self._closing
+
+        frames = part.engine.advance(max(watermark, part.watermark), now)
+        announced = []
+        while (frame := await self.context.compute(next, frames, None)) is not None:
+            rows = window_rows(frame, part.next_offset, now)
+            await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
+            announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
+        part.watermark = max(watermark, part.watermark)
+        row = window_checkpoint_row(upart, part.next_offset, part.watermark, part.watermarks.positions(), now)
+        await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
+        for frame in announced:
+            await self.context.publish(WINDOWS_TOPIC, pack_windows(frame, part.watermark))
+        await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.next_offset}, generation)
+        part.written_offset = part.next_offset
