@@ -65,6 +65,7 @@ def shipped_ids() -> dict[int, tuple[EventName, int]]:
     return ids
 
 
+@cache
 def shipped_id(event: EventName) -> int:
     """The wire id of `latest(event)` where no registry is configured."""
     wanted = (event, versions(event)[-1])

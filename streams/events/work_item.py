@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Final
 
 from streams.events.bounds import KINDS, LINK_TYPES, MAX_LABEL_BYTES, MAX_LABELS, MAX_SIZE_MILLI
@@ -84,5 +86,9 @@ class WorkItemEvent:
 
     def to_wire(self, schema_id: int | None = None) -> bytes:
         """The value of its Kafka record. `schema_id`: of the writer's schema in a registry; None: the id that ships."""
-        fields = {name: getattr(self, name) for name in self.__slots__}
+        fields = dict(zip(_NAMES, _VALUES(self), strict=True))
         return encode("work_item_event", fields, shipped_id("work_item_event") if schema_id is None else schema_id)
+
+
+_NAMES: Final = tuple(field.name for field in dataclasses.fields(WorkItemEvent))
+_VALUES: Final = attrgetter(*_NAMES)
