@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 import yaml
 
 from streams.config import AGENTS, Settings
+from streams.metrics import Metrics, serve
 
 ROOT = Path(__file__).parent.parent
 PROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -93,6 +95,10 @@ def test_base_image_is_pinned_and_one() -> None:
 def test_production_runs_the_versions_that_the_tests_run() -> None:
     engine = importlib.metadata.version("chdb-core").rpartition(".")[0]
     assert SERVICES["clickhouse"]["image"] == f"clickhouse/clickhouse-server:{engine}"
+    pom = (ROOT / "streams/local/kafka.pom.xml").read_text()
+    assert SERVICES["kafka"]["image"].partition(":")[2] in re.findall(
+        r"<artifactId>kafka_[\d.]+</artifactId>\s*<version>([\d.]+)<", pom
+    )
     assert SERVICES["join"]["image"] == f"tokenworth:{PROJECT['version']}"
 
 
@@ -229,3 +235,20 @@ def test_the_entry_point_adds_the_password_from_its_file(password: str, tmp_path
     assert (parts.username, parts.hostname, parts.port, parts.path) == ("tokenworth", "clickhouse", 8123, "/tokenworth")
     assert unquote(parts.password or "") == password
     assert arguments == ["worker", "--json"]
+
+
+def test_the_health_check_of_the_image_asks_whether_the_worker_is_ready() -> None:
+    command = re.search(r"^HEALTHCHECK .*\\\n  CMD (\[.+\])$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert command is not None
+    _, *arguments = json.loads(command[1])
+    reason = ""
+    with serve(0, Metrics(), live=lambda: "", ready=lambda: reason) as server:
+        variables = {"TOKENWORTH_METRICS_PORT": str(server.port)}
+        assert subprocess.run([sys.executable, *arguments], env=variables, check=False, timeout=30).returncode == 0
+        reason = "waiting for partitions"
+        assert (
+            subprocess.run(
+                [sys.executable, *arguments], env=variables, check=False, timeout=30, capture_output=True
+            ).returncode
+            != 0
+        )
