@@ -67,7 +67,7 @@ def make_traffic(*, seed: int, days: int, teams: int, events: int, end_us: int) 
     items = [team_items(company, number) for number in range(teams)]
     for item in stalled_items(company):
         items[item.team].append(item)
-    plan = Plan(company, items, most=max(events // 12, 1))
+    plan = Plan(company, items, most=max(events // 6, 1))
     usage = usage_events(company, plan.sessions, plan.budgets, events)
     outcomes = item_events(company, [item for of_team in items for item in of_team])
     return Traffic(seed, company.begin_us, end_us, company.teams, company.episodes, usage, outcomes)

@@ -62,7 +62,7 @@ _CORE_VALUE: Final = 0.97
 _ENDING: Final = (*["completed"] * 18, "canceled", *["completed"] * 14, "canceled")
 _QUALITY: Final = (*["full"] * 96, "unknown", "unknown", "partial", "partial")
 _WORKDAYS: Final = {"core": 4.4, "supporting": 3.4, "low_value": 2.0}
-_LATE: Final = {"low_value_burn": 0.12, "busywork": 0.30}
+_LATE: Final = {"low_value_burn": 0.12, "busywork": 0.30, "context_bloat": 0.24}
 """Share of the core items that tokenmaxxing keeps from being finished: they end eight days later."""
 _BUSY_WEEK: Final = {"low_value_burn": 60.0, "busywork": 26.0}
 """Low-value items a week that it makes instead."""
@@ -135,6 +135,8 @@ def team_items(company: Company, number: int) -> list[Item]:
         items += _lives(company, number, work_class, deck, closes)
     for episode in company.happening(number, *_LATE):
         _delay_core(rng, items, episode)
+        if episode.kind not in _BUSY_WEEK:
+            continue
         closes = rhythm.spread(rng, episode.begin_us + 6 * HOUR_US, episode.end_us, _BUSY_WEEK[episode.kind], 0.45)
         busy = _lives(company, number, "low_value", _LOW, closes)
         for item in busy:
@@ -143,7 +145,9 @@ def team_items(company: Company, number: int) -> list[Item]:
         items += busy
     for episode in company.happening(number, "bulk_close"):
         items += _bulk_close(rng, number, episode)
-    items = sorted((i for i in items if i.start_us < company.end_us), key=lambda i: i.start_us)
+    # What ended before day 0 would be work without its usage: it is left out.
+    items = [i for i in items if i.start_us < company.end_us and i.end_us >= company.begin_us]
+    items.sort(key=lambda item: item.start_us)
     for k, item in enumerate(items, start=1):
         item.item_id = f"{team.key}-{k}"
         if item.work_class != "low_value" and not item.injected:

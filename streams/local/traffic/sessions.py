@@ -21,8 +21,8 @@ _BURN: Final = 1.16
 """Extra spend of the low-value burn, in ordinary weeks of the team."""
 _LOOP_USD: Final = 430.0
 _LOOP_AGENTS: Final = 16
-_BLOAT: Final = 1.95
-_BUSYWORK: Final = 0.5
+_BLOAT: Final = 2.1
+_BUSYWORK: Final = 0.55
 _UNLINKED: Final = 0.85
 
 SESSION_COLUMNS: Final = {

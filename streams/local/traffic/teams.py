@@ -32,7 +32,7 @@ _TEAMS: Final = (
     Team("sre", "SRE", 8, 500, 6, enabling=0.63, supporting=0.45, low_value=0.08, utc_shift_h=-3, on_call=True),
     Team("checkout", "CHK", 8, 310, 34, enabling=0.02, unattributed=0.04, low_value=0.06, reopens=False),
     Team("data-platform", "DAT", 8, 330, 13, tracker="github"),
-    Team("mobile", "MOB", 9, 330, 15, utc_shift_h=-7),
+    Team("mobile", "MOB", 9, 370, 15, utc_shift_h=-7),
     Team("growth", "GRO", 8, 380, 13, tracker="linear"),
     Team("identity", "IDN", 6, 270, 12, utc_shift_h=-5),
     Team("catalog", "CAT", 6, 260, 13, tracker="github"),
