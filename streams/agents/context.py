@@ -68,8 +68,7 @@ class Context:
         """Start the producer for derived topics, inside the running event loop."""
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self.settings.kafka,
-            acks="all",
-            enable_idempotence=True,
+            acks="all",  # without idempotence: updates are absolute, and one request a partition is in flight, so a repeat does no harm
             compression_type="lz4",
             linger_ms=5,
             max_request_size=16 << 20,

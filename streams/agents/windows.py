@@ -66,7 +66,7 @@ class WindowAgent:
         if not mine:
             return
         committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-        tenants = (await self.context.persist(alive, read, self.context.client, "recovery/window_tenants"))["tenant"].to_list()
+        tenants = (await self.context.persist(alive, read, self.context.client, "windows/tenants"))["tenant"].to_list()
         for tp in mine:
             owned = [tenant for tenant in tenants if partition_of(tenant, self.context.partitions) == tp.partition]
             offset = committed[tp]

@@ -1,0 +1,42 @@
+"""The alert agent's state in ClickHouse: open alerts, recent windows, how far it has judged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from streams.detect.history import KEPT_US
+from streams.events.keys import partition_of
+from streams.store.reading import read
+from streams.store.rows import TIME
+
+
+def load_watermark(client: Any, wpart: int) -> int:
+    """Watermark (us) up to which a partition of value-windows has been judged; 0: never."""
+    rows = read(client, "alerts/checkpoint", wpart=wpart)
+    return 0 if rows.is_empty() else int(rows["watermark"][0])
+
+
+def load_alerts(client: Any, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
+    """Alerts of the partition's tenants that are open or were resolved lately."""
+    return _of_partition(read(client, "alerts/recent", since=watermark_us - KEPT_US), wpart, partitions)
+
+
+def load_history(client: Any, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
+    """Windows of the partition's tenants that the baselines need."""
+    return _of_partition(read(client, "alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions)
+
+
+def alert_checkpoint_row(wpart: int, next_offset: int, watermark_us: int, now_us: int) -> pl.DataFrame:
+    """The row of alert_checkpoints."""
+    return pl.DataFrame(
+        [(wpart, next_offset, watermark_us, now_us, next_offset)],
+        schema={"wpart": pl.UInt16, "next_offset": pl.Int64, "watermark": pl.Int64, "written_at": pl.Int64, "version": pl.UInt64},
+        orient="row",
+    ).with_columns(pl.col("watermark", "written_at").cast(TIME))
+
+
+def _of_partition(frame: pl.DataFrame, wpart: int, partitions: int) -> pl.DataFrame:
+    tenants = [tenant for tenant in frame["tenant"].unique().to_list() if partition_of(tenant, partitions) == wpart]
+    return frame.filter(pl.col("tenant").is_in(tenants))
