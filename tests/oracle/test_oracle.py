@@ -96,6 +96,14 @@ def test_value_without_usage_is_unassisted_and_has_no_tool() -> None:
     assert booked(item, "credit") == [("pay", "", "", "core", measures)]
 
 
+def test_unassisted_value_has_no_tool_though_later_usage_is_matched() -> None:
+    item = only_item(world([spent("u", at(2))], [item_event("s", at(0), "started"), story(1)]))
+    assert [(tool, sorted(found)) for _, tool, _, _, found in booked(item, "credit")] == [
+        ("", ["items_completed", "items_unassisted", "value_credited_milli"]),
+        ("cli", ["matched_standard_cost_micro_usd_credited", "matched_tokens_credited"]),
+    ]
+
+
 @pytest.mark.parametrize("kind", ["started", "linked"])
 def test_a_start_or_a_link_before_the_completion_in_fold_order_is_work(kind: str) -> None:
     link = {"link_type": "branch", "link_value": "b"} if kind == "linked" else {}
@@ -287,6 +295,7 @@ def test_a_duplicate_is_canceled() -> None:
     assert [booking.kind for booking in item.bookings] == ["credit", "debit", "abandon", "abandon"]
     assert item.state == "canceled"
     assert only_item(world([], [link])).state == "canceled"
+    assert only_item(world([], [link | {"link_value": "I-1"}])).state == "canceled"
 
 
 def test_reclassifying_an_open_item_only_changes_attributes() -> None:

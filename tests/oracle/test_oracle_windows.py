@@ -100,6 +100,8 @@ def test_repeated_prompts_are_requests_beyond_the_distinct_ones() -> None:
     ]
     # 3 + 1 + 1 + 1 requests, of (s, a1), (s, a2), (t, a1)
     assert only_pane(*usage)["repeated_prompts"] == 3
+    nobody = usage_event("u7", at(0), **(same | {"actor": ""}))
+    assert only_pane(*usage, nobody)["repeated_prompts"] == 3
     later = usage_event("u6", at(0, 12, 5), **same)
     assert [found.get("repeated_prompts", 0) for found in world([*usage, later], []).panes.values()] == [3, 0]
 
@@ -191,6 +193,21 @@ def test_an_open_item_without_a_sign_of_life_for_28_days_is_stalled() -> None:
     assert [fate(start, watermark=at(28, us=us)) for us in (0, 1)] == ["in_flight", "stalled"]
     assert fate(start, day=1, watermark=at(28, us=1)) == "in_flight"
     assert fate(start | {"occurred_at": at(1)}, watermark=at(28, us=1)) == "in_flight"
+
+
+def test_an_open_item_that_will_never_count_is_excluded() -> None:
+    start = item_event("a", at(0), "started")
+    link = item_event("l", at(0), "linked", link_type="closes", link_value="I-9")
+    assert fate(start | {"item_type": "epic"}) == fate(start, link) == "excluded"
+
+
+def test_a_reopened_item_is_open_whatever_it_was_closed_as() -> None:
+    events = [item_event("b", at(1), "completed"), item_event("c", at(2), "reopened")]
+    assert [fate(*events[:n], day=5, watermark=at(9)) for n in (1, 2)] == ["excluded", "in_flight"]
+
+
+def test_a_sign_of_life_after_the_watermark_is_one() -> None:
+    assert fate(item_event("a", at(50), "started"), watermark=at(40)) == "in_flight"
 
 
 def test_fates_of_usage_without_an_item() -> None:

@@ -142,6 +142,13 @@ def compare_items(other: Any, ours: Results, found: World) -> None:
             frozen["team"],
         )
         assert item.attributes.size_milli == (frozen["size_milli"] or 0)
+        last = theirs[name].last_credit
+        assert item.assistance == (last["status"] if last else "")
+        if item.credit is not None:
+            assert (item.credit.value_milli, item.credit.verdict.work_class) == (last["value"], last["work_class"])
+            assert item.credit.value_assisted == last["assisted_value"]
+            places = [(b.tool, b.model) for b in item.credit.bookings if "items_completed" in b.measures]
+            assert places == ([] if last["excluded"] else [last["dominant"]])
 
 
 def compare_panes(other: Any, ours: Results, found: World) -> None:

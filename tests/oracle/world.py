@@ -1,4 +1,4 @@
-"""The naive oracle: what a set of accepted events must give, in plain loops, written from VALUE.md and DESIGN.md §4-6 alone.
+"""The naive oracle: what a set of accepted events must give, in plain loops, after VALUE.md and DESIGN.md §4-6.
 
     results = world(usage, items, prices, rules)
     results.ledger              {LineKey: Line}        usage of each work item by day, team, tool, model
@@ -9,8 +9,8 @@
     results.windows(watermark)  {WindowKey: {measure: n}}      final, non-empty; measures and contributors other than 0
 
 `usage` and `items` are dicts with the fields of schemas/*.avsc, in offset order, repeats included; None or '' is a missing
-optional text. `prices` and `rules` are lists of PriceLine and RuleLine (tests/oracle/value.py). Where the prose can be read
-in two ways, docs/decisions/0001-readings-of-the-value-spec.md says what is taken.
+optional text. `prices` and `rules` are lists of PriceLine and RuleLine (tests/oracle/value.py). Where the prose is silent or can
+be read in two ways, docs/decisions/0001-readings-of-the-value-spec.md says what is taken and where it comes from.
 """
 
 from __future__ import annotations
