@@ -73,7 +73,6 @@ _PACK: dict[str, Callable[[bytes], bytes]] = {
 }
 _PACK_FROM_BYTES = 1 << 14  # smaller answers travel as they are
 _THREADS = 16  # requests that run at once; further ones wait
-_LOCK_PATIENCE_S = 8.0  # a server whose stack was killed is still closing this directory
 _STOP_GRACE_S = 5.0  # how long a stop waits for running requests before it ends them
 
 # HTTP status by ClickHouse's error code, as the server answers; any other is 500.
@@ -313,13 +312,20 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True, help="TCP port on loopback")
     parser.add_argument("--path", type=Path, required=True, help="data directory")
     parser.add_argument("--memory-mb", type=int, default=2048, help="memory that queries may use together")
+    parser.add_argument(
+        "--patience-s", type=float, default=0.0, help="how long to wait for another process that closes the directory"
+    )
     options = parser.parse_args()
-    os.environ["TZ"] = "UTC"  # read by the engine when it starts
+    if os.environ.get("TZ") != "UTC":  # the engine reads it while it is loaded
+        os.environ["TZ"] = "UTC"
+        os.execv(sys.executable, sys.orig_argv)  # noqa: S606  (this very program)
     try:
-        with locked_directory(options.path, patience_s=_LOCK_PATIENCE_S):
+        with locked_directory(options.path, patience_s=options.patience_s):
             engine = Engine(options.path, memory_bytes=options.memory_mb << 20)
+            app = Server(engine).application()
+            # Bodies reach the engine as they are: it unpacks them itself. Cancellation lets a read end with its client.
             web.run_app(
-                Server(engine).application(), host="127.0.0.1", port=options.port, print=None, auto_decompress=False
+                app, host="127.0.0.1", port=options.port, print=None, auto_decompress=False, handler_cancellation=True
             )
     except TokenworthError as error:
         sys.exit(f"{error.message}\n{error.remedy}".rstrip())

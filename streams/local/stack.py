@@ -20,6 +20,7 @@ from streams.local.process import Child, reserve_port
 
 DATABASE = "tokenworth"
 _CHECK_EVERY_S = 0.2
+_CLICKHOUSE_CLOSES_S = 10.0  # a server whose stack was killed may still be closing the directory
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,9 @@ class ClickHouse:
 def start_clickhouse(data: Path, logs: Path, *, port: int = 0, memory_mb: int = 2048) -> ClickHouse:
     """Start ClickHouse over the directory `data`; returns before it is ready. Raises SetupError when the port is taken."""
     port = reserve_port("clickhouse", port)
-    argv = [
-        sys.executable,
-        "-m",
-        "streams.local.clickhouse",
-        "--port",
-        str(port),
-        "--path",
-        str(data),
-        "--memory-mb",
-        str(memory_mb),
-    ]
-    child = Child("clickhouse", argv, logs / "clickhouse.log", death_signal=signal.SIGTERM)
+    argv = [sys.executable, "-m", "streams.local.clickhouse", "--port", str(port), "--path", str(data)]
+    argv += ["--memory-mb", str(memory_mb), "--patience-s", str(_CLICKHOUSE_CLOSES_S)]
+    child = Child("clickhouse", argv, logs / "clickhouse.log", env={"TZ": "UTC"}, death_signal=signal.SIGTERM)
     return ClickHouse(f"http://127.0.0.1:{port}", child)
 
 
