@@ -46,10 +46,13 @@ class AlertEngine:
     def load(self, alerts: pl.DataFrame, watermark_us: int) -> None:
         """Take up where the engine that wrote `alerts` stood at `watermark_us`. Call before `load_history`.
 
-        `alerts`: rows of table alerts, read with FINAL, that are open or were resolved less than KEPT_US before the watermark.
+        `alerts`: rows of table alerts, read with FINAL, that are open or were closed less than KEPT_US before the watermark. They may be
+        ahead of it when their writer stopped before it could note how far it was: the changes of a call are written at once, so everything
+        up to the last of them has been judged.
         """
-        self.watermark_us = watermark_us
-        for alert in alerts_from_rows(alerts):
+        loaded = sorted(alerts_from_rows(alerts), key=lambda alert: alert.started_at)
+        self.watermark_us = max(watermark_us, *(alert.window_end + self._lateness_us for alert in loaded), 0)
+        for alert in loaded:
             self._remember(alert)
 
     def load_history(self, windows: pl.DataFrame) -> None:

@@ -23,6 +23,7 @@ WINDOW_COLUMNS: Final = (
     "backfill",
     "standard_cost_micro_usd",
     "unattributed_standard_cost_micro_usd",
+    "enabling_standard_cost_micro_usd",
     "matched_standard_cost_micro_usd_credited",
     "matched_standard_cost_micro_usd_debited",
     "abandoned_standard_cost_micro_usd_booked",
@@ -43,6 +44,7 @@ class Observed(NamedTuple):
 
     spend: int = 0
     unattributed: int = 0
+    enabling: int = 0
     ended: int = 0
     """Cost of work that ended in the window: matched to completions, net of debits, and abandoned, net of reversals."""
     items: int = 0
@@ -54,7 +56,7 @@ class Observed(NamedTuple):
 
 
 NOTHING: Final = Observed()
-_TEAM_FIELDS: Final = Observed._fields[:5]
+_TEAM_FIELDS: Final = Observed._fields[:6]
 
 
 class Row(NamedTuple):
@@ -88,6 +90,7 @@ def final_rows(frame: pl.DataFrame) -> Iterator[Row]:
         pl.when(pl.col("grouping") == "team").then(pl.lit("")).otherwise(pl.col("work_class")).alias("of"),
         spend=pl.col("standard_cost_micro_usd"),
         unattributed=pl.col("unattributed_standard_cost_micro_usd"),
+        enabling=pl.col("enabling_standard_cost_micro_usd"),
         ended=pl.sum_horizontal(net.values()),
         items=pl.col("items_completed"),
         repeated_prompts=pl.col("repeated_prompts"),
@@ -96,9 +99,9 @@ def final_rows(frame: pl.DataFrame) -> Iterator[Row]:
     )
     for tenant, team, size, end_us, backfill, of, *measures in rows.iter_rows():
         if of == "core":
-            values: tuple[tuple[int, int], ...] = ((5, measures[5]),)
+            values: tuple[tuple[int, int], ...] = ((6, measures[6]),)
         elif of == "low_value":
-            values = ((6, measures[6]),)
+            values = ((7, measures[7]),)
         else:
             values = tuple(enumerate(measures[: len(_TEAM_FIELDS)]))
         yield Row(size, end_us, (tenant, team), backfill, values)

@@ -57,6 +57,10 @@ class AlertRule(ABC):
     def threshold(self, median: int, p95: int) -> int:
         """Least figure that is too much."""
 
+    def baseline(self, median: int, p95: int) -> int:
+        """The usual figure, as an alert tells it."""
+        return median
+
     @abstractmethod
     def says(self, now: Observed, than: Usual) -> str:
         """What happened and how it compares, as the middle of a sentence that begins with the team."""
@@ -68,7 +72,7 @@ class AlertRule(ABC):
         core = usual(windows, lambda window: window.core_value_milli, without)
         if own is None or spend is None or core is None:
             return None
-        return Usual(own[0], self.threshold(*own), spend[0], core[0])
+        return Usual(self.baseline(*own), self.threshold(*own), spend[0], core[0])
 
     def active(self, now: Observed, than: Usual) -> bool:
         figure = self.figure(now)
@@ -90,6 +94,9 @@ class SpendRunaway(AlertRule):
     def threshold(self, median: int, p95: int) -> int:
         return max(self.floor_micro_usd, 5 * p95)
 
+    def baseline(self, median: int, p95: int) -> int:
+        return p95  # the median hour of a team is one in which nobody works
+
     def says(self, now: Observed, than: Usual) -> str:
         unlinked = (
             f", {percent(1000 * now.unattributed // now.spend)} of it without a work item"
@@ -97,30 +104,37 @@ class SpendRunaway(AlertRule):
             else ""
         )
         repeats = f", {now.repeated_prompts:,} prompts repeated" if now.repeated_prompts else ""
-        return f"spent {usd(now.spend)} on AI in an hour, where {usd(than.threshold // 5)} is already a busy one{unlinked}{repeats}"
+        return (
+            f"spent {usd(now.spend)} on AI in an hour, where a busy one costs {usd(than.baseline)}{unlinked}{repeats}"
+        )
 
 
 class SpendUpCoreFlat(AlertRule):
-    """A week costs half as much again as usual while the core work that comes out of it does not grow."""
+    """A week costs half as much again as usual while core work grows less than a quarter as much: with spend up 50 %, less than 12.5 %.
+
+    Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
+    """
 
     name, size, kind, unit = "spend_up_core_flat", "7d", "ticket", "micro_usd"
     hold_us, keep_firing_us = 12 * HOUR_US, 24 * HOUR_US
 
     def figure(self, now: Observed) -> int:
-        return now.spend
+        return now.spend - now.enabling
 
     def worth(self, now: Observed) -> bool:
-        return now.spend >= self.floor_micro_usd and now.items >= 5
+        return now.items >= 5 and self.figure(now) >= self.floor_micro_usd
 
     def threshold(self, median: int, p95: int) -> int:
         return max(-(-3 * median // 2), median + self.floor_micro_usd, p95 + 1)
 
     def active(self, now: Observed, than: Usual) -> bool:
-        return AlertRule.active(self, now, than) and 10 * now.core_value_milli <= 11 * than.core_value_milli
+        rise = self.figure(now) - than.baseline
+        core_rise = now.core_value_milli - than.core_value_milli
+        return AlertRule.active(self, now, than) and 4 * core_rise * than.baseline <= rise * than.core_value_milli
 
     def says(self, now: Observed, than: Usual) -> str:
         core = f"core work was {value(now.core_value_milli)}, usually {value(than.core_value_milli)}"
-        return f"spent {usd(now.spend)} on AI in seven days, usually {usd(than.baseline)}, while {core}"
+        return f"spent {usd(self.figure(now))} on AI in seven days, usually {usd(than.baseline)}, while {core}"
 
 
 class LowValueShare(AlertRule):

@@ -1,0 +1,105 @@
+"""Windows of a made company: what each team spends in each hour, summed into rows of value_windows as the window agent would write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from streams.detect.observed import SIZE_US, SLIDE_US, WINDOW_COLUMNS
+from streams.windows.measures import DAY_US, HOUR_US
+
+T0 = 1_767_571_200_000_000
+"""A Monday, 2026-01-05."""
+LATENESS_US = 600_000_000
+USD = 1_000_000
+_TEXT = ("tenant", "grouping", "team", "work_class", "size", "status")
+
+
+@dataclass
+class Hour:
+    """What happened in one hour, at its beginning; money in USD."""
+
+    spend: float = 0
+    unattributed: float = 0
+    enabling: float = 0
+    core_cost: float = 0
+    low_cost: float = 0
+    abandoned: float = 0
+    core_value: float = 0
+    items: int = 0
+    repeated: int = 0
+
+
+@dataclass
+class Company:
+    """`tell(team, hour)` says what happened in hour number `hour` since T0."""
+
+    teams: Iterable[str]
+    hours: int
+    tell: Callable[[str, int], Hour | None]
+    backfill: Callable[[int], bool] = field(default=lambda end_us: True)
+
+    @property
+    def end_us(self) -> int:
+        return T0 + self.hours * HOUR_US
+
+    def windows(self) -> pl.DataFrame:
+        """All final windows with ends up to eight days after the last hour."""
+        rows = []
+        for team in self.teams:
+            told = {hour: said for hour in range(self.hours) if (said := self.tell(team, hour)) is not None}
+            for size, slide in SLIDE_US.items():
+                sums: dict[tuple[int, str], dict[str, float]] = {}
+                for hour, said in told.items():
+                    begin = T0 + hour * HOUR_US
+                    for end in range((begin // slide + 1) * slide, begin + SIZE_US[size] + 1, slide):
+                        for work_class, measures in _measures(said).items():
+                            row = sums.setdefault((end, work_class), {})
+                            for name, amount in measures.items():
+                                row[name] = row.get(name, 0) + amount
+                rows += [self._row(team, size, end, of, row) for (end, of), row in sums.items() if any(row.values())]
+        frame = pl.DataFrame(rows, schema={name: pl.String if name in _TEXT else pl.Int64 for name in WINDOW_COLUMNS})
+        return frame.sort("window_end", "size", "team", "work_class")
+
+    def _row(self, team: str, size: str, end: int, work_class: str, measures: Mapping[str, float]) -> dict[str, object]:
+        plain: dict[str, object] = dict.fromkeys(WINDOW_COLUMNS, 0)
+        return plain | {name: round(amount) for name, amount in measures.items()} | {
+            "tenant": "acme",
+            "grouping": "team_class" if work_class else "team",
+            "team": team,
+            "work_class": work_class,
+            "size": size,
+            "window_end": end,
+            "status": "final",
+            "backfill": int(self.backfill(end)),
+        }  # fmt: skip
+
+
+def _measures(said: Hour) -> dict[str, dict[str, float]]:
+    cost, value = "matched_standard_cost_micro_usd_credited", "value_credited_milli"
+    return {
+        "": {
+            "standard_cost_micro_usd": said.spend * USD,
+            "unattributed_standard_cost_micro_usd": said.unattributed * USD,
+            "enabling_standard_cost_micro_usd": said.enabling * USD,
+            cost: (said.core_cost + said.low_cost) * USD,
+            "abandoned_standard_cost_micro_usd_booked": said.abandoned * USD,
+            "items_completed": said.items,
+            "repeated_prompts": said.repeated,
+            value: said.core_value * 1000,
+        },
+        "core": {cost: said.core_cost * USD, value: said.core_value * 1000},
+        "low_value": {cost: said.low_cost * USD},
+    }
+
+
+def office(hour: int) -> bool:
+    """Hours 9 to 17 of Monday to Friday."""
+    return hour // 24 % 7 < 5 and 9 <= hour % 24 < 17
+
+
+def day(number: int, hour: int = 0) -> int:
+    """Number of the hour `hour` of day `number`."""
+    return number * (DAY_US // HOUR_US) + hour

@@ -1,0 +1,291 @@
+"""The alert engine: what fires, when it resolves, and that neither batches nor restarts change its story."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from random import Random
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.detect.alert import Alert, alert_rows
+from streams.detect.engine import AlertEngine
+from streams.detect.history import KEPT_US
+from streams.detect.policy import AlertPolicy
+from streams.windows.measures import DAY_US, HOUR_US
+from tests.detect.made import LATENESS_US, T0, Company, Hour, day, office
+
+MINUTE_US = 60_000_000
+
+
+def judged(windows: pl.DataFrame, until_us: int) -> list[Alert]:
+    return AlertEngine(AlertPolicy()).on_windows(windows, until_us + LATENESS_US)
+
+
+def fired(changes: Sequence[Alert]) -> list[Alert]:
+    return [change for change in changes if change.fired_at == change.window_end]
+
+
+def normal(hour: int) -> Hour | None:
+    """$10 and 0.5 core items' worth in each of 40 hours a week."""
+    return Hour(spend=10, unattributed=0.5, core_cost=8, low_cost=1, core_value=0.5, items=1) if office(hour) else None
+
+
+def run(tell: Callable[[int], Hour | None], days: int = 30) -> list[Alert]:
+    company = Company(["web"], days * 24, lambda _, hour: tell(hour))
+    return judged(company.windows(), company.end_us)
+
+
+def during(begin: int, end: int, then: Hour, hours: Callable[[int], bool] = office) -> Callable[[int], Hour | None]:
+    return lambda hour: (then if hours(hour) else None) if begin <= hour < end else normal(hour)
+
+
+def test_ordinary_weeks_are_quiet() -> None:
+    assert run(normal, 40) == []
+
+
+def test_a_runaway_hour_pages_after_ten_minutes_and_resolves_half_an_hour_after_it_left_the_window() -> None:
+    loop = Hour(spend=130, unattributed=125, repeated=1600)
+    changes = [a for a in run(during(day(22, 2), day(22, 3), loop, lambda _: True)) if a.rule == "spend_runaway"]
+    begin = T0 + day(22, 2) * HOUR_US + 5 * MINUTE_US
+    assert [(a.state, (a.window_end - begin) // MINUTE_US) for a in changes] == [
+        ("pending", 0),
+        ("firing", 10),
+        ("firing", 60),  # the loop left the window: clear
+        ("resolved", 90),
+    ]
+    alert = changes[1]
+    assert (alert.kind, alert.unit, alert.value, alert.baseline, alert.threshold) == (
+        "page",
+        "micro_usd",
+        130_000_000,
+        10_000_000,
+        100_000_000,
+    )
+    assert alert.summary == (
+        "web spent $130 on AI in an hour, where a busy one costs $10.00, 96 % of it without a work item, 1,600 prompts repeated; "
+        "so since 2026-01-27 02:05 UTC: see `tokenworth windows --team web --size 1h`"
+    )
+
+
+def test_what_goes_away_before_its_time_never_fires() -> None:
+    odd = {day(22, 16): Hour(spend=70, unattributed=60), day(22, 17): Hour(spend=70, core_cost=70)}
+    changes = run(lambda hour: odd.get(hour) or normal(hour))
+    assert [(a.rule, a.state, a.fired_at) for a in changes] == [
+        ("unattributed_surge", "pending", 0),
+        ("unattributed_surge", "inactive", 0),
+    ]
+    assert changes[1].resolved_at - changes[1].started_at == HOUR_US
+
+
+BUSY = Hour(spend=22, unattributed=0.5, core_cost=8, low_cost=1, core_value=0.5, items=1)
+
+
+def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
+    changes = run(during(day(21), day(26), BUSY))
+    (alert,) = fired(changes)
+    assert (alert.rule, alert.kind, alert.team, alert.tenant) == ("spend_up_core_flat", "ticket", "web", "acme")
+    assert (alert.baseline, alert.usual_spend_micro_usd, alert.usual_core_value_milli) == (
+        400_000_000,
+        400_000_000,
+        20_000,
+    )
+    assert alert.threshold == 600_000_000
+    assert 600_000_000 <= alert.value == alert.spend_micro_usd
+    assert (
+        "spent $688 on AI in seven days, usually $400, while core work was 20.0 items' worth, usually 20.0 items' worth"
+        in alert.summary
+    )
+
+
+@pytest.mark.parametrize(
+    ("why", "then"),
+    [
+        ("core work grew with it", Hour(spend=22, core_cost=20, low_cost=1, core_value=0.8, items=1)),
+        ("it was operations", Hour(spend=22, enabling=12, core_cost=8, low_cost=1, core_value=0.5, items=1)),
+        ("a third more is not half as much again", Hour(spend=13.3, core_cost=8, low_cost=1, core_value=0.5, items=1)),
+    ],
+)
+def test_spend_up_is_quiet_when(why: str, then: Hour) -> None:
+    assert fired(run(during(day(21), day(28), then))) == [], why
+
+
+def test_a_team_that_completes_next_to_nothing_has_no_core_work_to_compare() -> None:
+    assert fired(run(lambda hour: Hour(spend=22 if hour >= day(21) else 10) if office(hour) else None)) == []
+
+
+def test_low_value_work_makes_a_ticket_when_it_ends() -> None:
+    busywork = Hour(spend=10, core_cost=3, low_cost=6, core_value=0.2, items=1)
+    (alert,) = fired(run(during(day(21), day(28), busywork)))
+    assert (alert.rule, alert.kind, alert.unit, alert.baseline, alert.threshold) == (
+        "low_value_share",
+        "ticket",
+        "per_mille",
+        111,
+        250,
+    )
+    assert alert.value >= 250
+    assert "of the AI spend that ended, usually 11 %" in alert.summary
+    unfinished = Hour(spend=10, low_cost=0, core_value=0.5, items=1)
+    assert fired(run(during(day(21), day(28), unfinished))) == []
+
+
+def test_usage_that_lost_its_items_makes_a_ticket() -> None:
+    lost = Hour(spend=10, unattributed=8, core_cost=8, low_cost=1, core_value=0.5, items=1)
+    (alert,) = fired(run(during(day(22), day(24), lost)))
+    assert (alert.rule, alert.kind, alert.baseline, alert.threshold) == ("unattributed_surge", "ticket", 50, 400)
+    assert "without a work item in 24 hours" in alert.summary
+
+
+def test_a_team_is_observed_before_it_is_judged() -> None:
+    assert run(during(day(8), day(14), Hour(spend=200)), days=14) == []
+    assert fired(run(during(day(15), day(19), Hour(spend=200)), days=19))
+
+
+def test_windows_that_are_not_there_resolve_an_alert() -> None:
+    changes = run(
+        lambda hour: BUSY if day(21) <= hour < day(26) and office(hour) else normal(hour) if hour < day(26) else None,
+        45,
+    )
+    assert [change.state for change in changes if change.rule == "spend_up_core_flat"] == [
+        "pending",
+        "firing",
+        "firing",
+        "resolved",
+    ]
+    assert judged(busy_month().clear(), LAST_US) == []
+
+
+def test_years_of_silence_cost_nothing() -> None:
+    company = Company(["web"], 26 * 24, lambda _, hour: BUSY if hour >= day(21) and office(hour) else normal(hour))
+    began = time.monotonic()
+    changes = judged(company.windows(), company.end_us + 4000 * DAY_US)
+    assert changes[-1].state == "resolved"
+    assert time.monotonic() - began < 5
+
+
+def test_an_episode_does_not_become_the_usual_while_it_lasts_nor_after() -> None:
+    def tell(hour: int) -> Hour | None:
+        return BUSY if office(hour) and (day(21) <= hour < day(42) or day(56) <= hour < day(63)) else normal(hour)
+
+    alerts = fired(run(tell, 66))
+    assert [(a.rule, a.baseline) for a in alerts] == [("spend_up_core_flat", 400_000_000)] * 2
+
+
+def test_a_level_that_stays_becomes_the_usual() -> None:
+    changes = run(lambda hour: BUSY if hour >= day(21) and office(hour) else normal(hour), 90)
+    assert [change.state for change in changes if change.state != "pending"] == ["firing", "resolved"]
+    assert 35 * DAY_US <= changes[-1].resolved_at - changes[-1].started_at < 36 * DAY_US
+
+
+def test_what_fired_in_old_windows_is_delivered_only_if_it_still_burns_live() -> None:
+    def tell(_: str, hour: int) -> Hour | None:
+        return during(day(21), day(26), BUSY)(hour)
+
+    old = Company(["web"], 40 * 24, tell)
+    assert [a.deliver for a in judged(old.windows(), old.end_us)] == [False] * 4
+    live = Company(["web"], 40 * 24, tell, backfill=lambda end: False)
+    assert [(a.state, a.deliver) for a in judged(live.windows(), live.end_us)][:2] == [
+        ("pending", False),
+        ("firing", True),
+    ]
+    caught_up = Company(["web"], 40 * 24, tell, backfill=lambda end: end < T0 + 26 * DAY_US)
+    states = [(a.state, a.deliver) for a in judged(caught_up.windows(), caught_up.end_us)]
+    assert states == [("pending", False), ("firing", False), ("firing", True), ("firing", True), ("resolved", True)]
+
+
+def test_a_late_revision_corrects_baselines_but_judges_nothing_again() -> None:
+    company = Company(["web"], 30 * 24, lambda _, hour: normal(hour))
+    engine = AlertEngine(AlertPolicy())
+    windows = company.windows()
+    engine.on_windows(windows.filter(pl.col("window_end") <= company.end_us), company.end_us + LATENESS_US)
+    more = pl.col("standard_cost_micro_usd") * 100
+    assert engine.on_windows(windows.with_columns(standard_cost_micro_usd=more), company.end_us + LATENESS_US) == []
+    past = engine._history.before("7d", ("acme", "web"), company.end_us + DAY_US)
+    assert {window[0] for _, window in past} == {40_000_000_000}
+
+
+EARLIER_US = T0 + 18 * DAY_US
+
+
+@cache
+def busy_month() -> pl.DataFrame:
+    """Windows of two teams with every kind of alert in the last days, backfill and live ones mixed."""
+
+    def tell(team: str, hour: int) -> Hour | None:
+        if team == "web" and day(22, 2) <= hour < day(22, 4):
+            return Hour(spend=130, unattributed=125, repeated=9)
+        if team == "ops" and day(21) <= hour < day(24) and office(hour):
+            return Hour(spend=30, unattributed=20, core_cost=4, low_cost=9, core_value=0.5, items=1)
+        return normal(hour)
+
+    return Company(["web", "ops"], 26 * 24, tell, backfill=lambda end: end % (5 * HOUR_US) != 0).windows()
+
+
+LAST_US = T0 + 30 * DAY_US
+
+
+@cache
+def whole_story() -> list[Alert]:
+    return judged(busy_month(), LAST_US)
+
+
+def upto(end_us: int, begin_us: int = 0) -> pl.DataFrame:
+    return busy_month().filter(pl.col("window_end").is_between(begin_us, end_us, closed="right"))
+
+
+def resumed(alerts: Sequence[Alert], watermark_us: int, ahead_us: int = 0) -> AlertEngine:
+    """An engine that was started again from its tables, which may already hold windows that it has not judged."""
+    latest = {(alert.fingerprint, alert.started_at): alert for alert in alerts}
+    engine = AlertEngine(AlertPolicy(), LATENESS_US)
+    engine.load(alert_rows(latest.values()), watermark_us)
+    engine.load_history(upto(watermark_us - LATENESS_US + ahead_us, watermark_us - KEPT_US))
+    return engine
+
+
+moments = st.integers(EARLIER_US // MINUTE_US, LAST_US // MINUTE_US).map(lambda minute: minute * MINUTE_US)
+
+
+def test_the_busy_month_has_every_kind_of_alert() -> None:
+    assert {alert.rule for alert in fired(whole_story())} == {
+        "spend_runaway",
+        "spend_up_core_flat",
+        "low_value_share",
+        "unattributed_surge",
+    }
+    assert min(alert.window_end for alert in whole_story()) > EARLIER_US
+    assert {alert.state for alert in whole_story()} == {"pending", "firing", "resolved"}
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(moments, max_size=8), st.randoms(use_true_random=False), st.integers(0, 30))
+def test_batches_may_be_cut_and_repeated_anywhere(cuts: list[int], random: Random, again_h: int) -> None:
+    engine = resumed([], EARLIER_US)
+    story, done = [], EARLIER_US - LATENESS_US
+    for end_us in sorted({*cuts, LAST_US}):
+        rows = upto(end_us, done - again_h * HOUR_US)
+        mixed = rows.sample(fraction=1, shuffle=True, seed=random.randrange(1000))
+        half = random.randrange(len(rows) + 1)
+        story += engine.on_windows(mixed[:half], done + LATENESS_US)
+        story += engine.on_windows(mixed[half:], end_us + LATENESS_US)
+        done = end_us
+    assert story == whole_story()
+
+
+@settings(max_examples=25, deadline=None)
+@given(moments, st.integers(0, 5 * 24), st.integers(0, 48))
+def test_a_restart_changes_nothing(stop_us: int, ahead_h: int, behind_h: int) -> None:
+    """Also when the windows' table is ahead of what was judged, and when the writer could not note how far it had come."""
+    told = [alert for alert in whole_story() if alert.window_end <= stop_us]
+    noted = stop_us + LATENESS_US
+    engine = resumed(told, noted, ahead_h * HOUR_US)
+    assert engine.on_windows(upto(LAST_US, stop_us), LAST_US + LATENESS_US) == whole_story()[len(told) :]
+    engine = resumed(told, max(noted - behind_h * HOUR_US, EARLIER_US), ahead_h * HOUR_US)
+    assert (
+        engine.on_windows(upto(LAST_US, stop_us - behind_h * HOUR_US), LAST_US + LATENESS_US)
+        == whole_story()[len(told) :]
+    )
