@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
@@ -14,17 +15,24 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from streams.errors import BrokerUnavailable, ConfigError, SetupError
 from streams.local.directory import locked_directory
-from streams.local.process import Child, accepts_connections, reserve_port
+from streams.local.process import Child, reserve_port
 
 KAFKA_VERSION = "4.3.1"
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _JAVA_NEEDED = 17
 _MAVEN_TIMEOUT_S = 600.0
+_METADATA, _METADATA_VERSION = 3, 5  # of Kafka's protocol; a version that every broker since 1.0 answers
+
+# The C1 compiler alone: a broker that lives for minutes spends more on optimising its code than it gains (measured: half the CPU time).
+_JVM = (
+    "-Xmx512m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Dorg.apache.logging.log4j.level=WARN",
+)
 
 # One broker that is its own controller. Small coordinator topics: the first consumer group waits until all their partitions exist. Short
 # broker session: after kill -9 the controller refuses the same broker until the old session is over.
@@ -66,8 +74,7 @@ class Broker:
                     f"no Kafka broker answers at {self.address}", remedy="start it, or choose --broker auto"
                 )
             return
-        port = int(self.address.rpartition(":")[2])
-        self.child.wait_until(lambda: accepts_connections(port) and answers(self.address))
+        self.child.wait_until(lambda: answers(self.address))
 
 
 def start_broker(choice: str, data: Path, logs: Path, *, port: int = 0) -> Broker:
@@ -114,21 +121,22 @@ def missing_for_kafka() -> str:
 
 
 def answers(address: str) -> bool:
-    """Whether a broker at `address` answers a metadata request."""
-    noise = logging.getLogger("kafka")
-    level = noise.level
-    noise.setLevel(logging.CRITICAL)  # a broker that is not up yet is no event
+    """Whether one of the bootstrap servers answers a metadata request and knows of a broker. Does not block for more than 2 s each."""
+    return any(_brokers_known(*server.strip().rpartition(":")[::2]) > 0 for server in address.split(","))
+
+
+def _brokers_known(host: str, port: str) -> int:
+    """Asked without a client, which would log each refusal of a broker that is only about to start."""
+    name = b"tokenworth"
+    header = struct.pack(">hhih", _METADATA, _METADATA_VERSION, 0, len(name)) + name
+    request = header + struct.pack(">i?", 0, False)  # about no topic, creating none
     try:
-        client = KafkaAdminClient(bootstrap_servers=address.split(","), bootstrap_timeout_ms=5000)
-        try:
-            client.list_topics()
-        finally:
-            client.close()
-    except (KafkaError, OSError):
-        return False
-    finally:
-        noise.setLevel(level)
-    return True
+        with socket.create_connection((host, int(port)), timeout=2) as connection, connection.makefile("rb") as reply:
+            connection.sendall(struct.pack(">i", len(request)) + request)
+            _size, _correlation, _throttle_ms, brokers = struct.unpack(">iiii", reply.read(16))
+            return int(brokers)
+    except (OSError, ValueError, struct.error):
+        return 0
 
 
 def _start_kafka(data: Path, logs: Path, port: int) -> Child:
@@ -143,15 +151,7 @@ def _start_kafka(data: Path, logs: Path, port: int) -> Child:
     properties.write_text(
         _PROPERTIES.format(port=port, controller_port=reserve_port("kafka controller"), data=data.resolve() / "log")
     )
-    java = [
-        _java(),
-        "-Xmx512m",
-        "-XX:+UseSerialGC",
-        "-XX:+ExitOnOutOfMemoryError",
-        "-Dorg.apache.logging.log4j.level=WARN",
-        "-cp",
-        f"{jars}/*",
-    ]
+    java = [_java(), *_JVM, "-cp", f"{jars}/*"]
     if not (data / "log" / "meta.properties").exists():
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
         tool = subprocess.run(

@@ -128,12 +128,3 @@ def reserve_port(setting: str, port: int = 0) -> int:
                 remedy="stop the process that has this port, or choose another port; 0 takes a free one",
             ) from error
         return int(probe.getsockname()[1])
-
-
-def accepts_connections(port: int) -> bool:
-    """Whether something listens on the port of loopback."""
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True

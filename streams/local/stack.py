@@ -68,7 +68,7 @@ class Stack:
         self._choice, self._kafka_port, self._clickhouse_port = broker, kafka_port, clickhouse_port
         self._memory_mb = clickhouse_memory_mb
         self._broker: Broker | None = None
-        self._clickhouse = ""
+        self._clickhouse: ClickHouse | None = None
         self._children: list[Child] = []
         self._exits = ExitStack()
 
@@ -86,7 +86,8 @@ class Stack:
     @property
     def clickhouse(self) -> str:
         """URL of the database, which exists."""
-        return self._clickhouse
+        assert self._clickhouse is not None, "the stack is not running"
+        return f"{self._clickhouse.address}/{DATABASE}"
 
     @property
     def env(self) -> dict[str, str]:
@@ -103,17 +104,15 @@ class Stack:
             self.logs.mkdir(exist_ok=True)
             exits.callback(_sigterm_interrupts())
             exits.callback(self._stop_children)
-            clickhouse = start_clickhouse(
+            self._clickhouse = clickhouse = start_clickhouse(
                 self.data_dir / "clickhouse", self.logs, port=self._clickhouse_port, memory_mb=self._memory_mb
             )
             self._children.append(clickhouse.child)
             self._broker = start_broker(self._choice, self.data_dir / "kafka", self.logs, port=self._kafka_port)
             if self._broker.child is not None:
                 self._children.append(self._broker.child)
-            clickhouse.wait_until_ready()
-            self._clickhouse = f"{clickhouse.address}/{DATABASE}"
+            self.wait_until_ready()
             _asks(clickhouse.address, f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
-            self._broker.wait_until_ready()
             self._exits = exits.pop_all()
         return self
 
@@ -121,6 +120,12 @@ class Stack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._exits.close()
+
+    def wait_until_ready(self) -> None:
+        """Block until ClickHouse and the broker answer, also after a restart of theirs."""
+        assert self._clickhouse is not None, "the stack is not running"
+        self._clickhouse.wait_until_ready()
+        self.broker.wait_until_ready()
 
     def spawn(self, name: str, argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> Child:
         """Start a worker with the stack's settings; `env` overrides them. Its log is logs/NAME.log."""
