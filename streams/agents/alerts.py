@@ -23,6 +23,7 @@ from streams.detect.engine import AlertEngine
 from streams.detect.policy import AlertPolicy
 from streams.errors import Fenced
 from streams.store.alerts import alert_checkpoint_row, load_alerts, load_history, load_watermark
+from streams.windows.families import WINDOW_SCHEMA
 from streams.windows.updates import WINDOWS, unpack
 
 log = structlog.get_logger(__name__)
@@ -124,7 +125,7 @@ class AlertAgent:
             else:
                 latest = frame["usage_watermark"].max()
                 assert isinstance(latest, int)
-                changes += part.engine.on_windows(frame.clear(), latest)
+                changes += part.engine.on_windows(pl.DataFrame(schema=WINDOW_SCHEMA), latest)
         return changes
 
     async def run(self, consumer: Consumer) -> None:

@@ -37,9 +37,11 @@ from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US, OUTCOME_MEASURES
 from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks
-from streams.windows.watermark import Watermarks
+from streams.windows.watermark import SIDES, Watermarks
 
 log = structlog.get_logger(__name__)
+
+SIDE = dict(zip(INPUT_TOPICS, SIDES, strict=True))
 
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
@@ -89,7 +91,7 @@ class JoinAgent:
         self._parked.clear()
         self.parts = parts
         for p, part in parts.items():
-            self.watermarks.restore(p, part.state.usage.watermark, part.state.items.watermark)
+            self.watermarks.restore(p, part.state.usage.watermark, part.state.items.watermark, now)
 
     async def _positions(self, consumer: Consumer, tps: Iterable[TP], seen: Mapping[int, Mirror]) -> dict[TP, int]:
         """The committed position of each partition, or of the mirror when the store fell behind it; the log's begin for a new one."""
@@ -222,7 +224,7 @@ class JoinAgent:
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
         part.add(topic == USAGE_TOPIC, applied, repeated, decoded.dead, batch.end - batch.begin)
-        self.watermarks.observe(topic, batch.tp.partition, read_side.watermark)
+        self.watermarks.observe(batch.tp.partition, SIDE[topic], read_side.watermark, int(time.time() * 1e6))
 
     # --- flush ----------------------------------------------------------------------------------------------------------------------
 
@@ -287,7 +289,7 @@ class JoinAgent:
             if part is None:
                 continue
             drained = tail.position == tail.high_watermark == self._input(part, tp.topic).next_offset and not part.rows
-            if self.watermarks.idle(tp.topic, tp.partition, fetched_at=tail.fetched_at, now=now, drained=drained):
+            if self.watermarks.idle(tp.partition, SIDE[tp.topic], fetched_at=tail.fetched_at, now=now, drained=drained):
                 moved.append(tp.partition)
         if moved:
             await self._announce_watermarks(

@@ -21,10 +21,9 @@ from streams.agents.transport import Consumer, Seat
 from streams.config import PANES_TOPIC, WINDOWS_TOPIC
 from streams.errors import Fenced
 from streams.events.keys import partition_of
-from streams.store.reading import read
-from streams.store.windows import load_checkpoint, load_state, previous_windows, window_checkpoint_row, window_rows
+from streams.store.windows import load_checkpoint, load_state, previous_windows, tenants, window_checkpoint_row, window_rows
 from streams.windows.engine import WindowEngine
-from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_windows, unpack
+from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
 log = structlog.get_logger(__name__)
@@ -66,9 +65,9 @@ class WindowAgent:
         if not mine:
             return
         committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-        tenants = (await self.context.persist(alive, read, self.context.client, "windows/tenants"))["tenant"].to_list()
+        names = await self.context.persist(alive, tenants, self.context.client)
         for tp in mine:
-            owned = [tenant for tenant in tenants if partition_of(tenant, self.context.partitions) == tp.partition]
+            owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
             offset = committed[tp]
             self.parts[tp.partition] = await self.context.persist(
                 alive, self._load, tp.partition, begin[tp] if offset is None else max(offset, begin[tp]), owned
@@ -76,15 +75,15 @@ class WindowAgent:
         if not alive():
             raise Fenced("another rebalance began during the take-over")
 
-    def _load(self, upart: int, offset: int, tenants: list[str]) -> Updates:
+    def _load(self, upart: int, offset: int, owned: list[str]) -> Updates:
         client = self.context.client
         checkpoint = load_checkpoint(client, upart)
         engine = WindowEngine(self.settings.allowed_lateness_s * 1_000_000, lambda keys: previous_windows(client, keys))
         watermarks = InputWatermarks(self.context.partitions)
         if checkpoint is not None:
-            watermarks.merge(checkpoint.positions)
-        engine.load(*load_state(client, tenants), watermark_us=checkpoint.watermark if checkpoint else None)
-        log.info("windows taken over", partition=upart, offset=offset, tenants=len(tenants))
+            watermarks.merge_rows(checkpoint.positions)
+        engine.load(*load_state(client, owned), watermark_us=checkpoint.watermark if checkpoint else None)
+        log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned))
         return Updates(engine, watermarks, offset, checkpoint.watermark if checkpoint else 0)
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
@@ -162,6 +161,8 @@ class WindowAgent:
         row = window_checkpoint_row(upart, part.next_offset, part.watermark, part.watermarks.positions(), now)
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
         for frame in announced:
-            await self.context.publish(WINDOWS_TOPIC, pack_windows(frame, part.watermark))
+            await self.context.publish(WINDOWS_TOPIC, pack_windows(frame))
+        said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
+        await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.next_offset}, generation)
         part.written_offset = part.next_offset

@@ -170,7 +170,7 @@ def logical(store: Any) -> dict[str, dict[tuple[Any, ...], tuple[int, ...]]]:
             held = out["bookings"].setdefault(key, [0] * len(OUTCOME_MEASURES))
             for i, measure in enumerate(OUTCOME_MEASURES):
                 held[i] += b[measure]
-    out["bookings"] = {k: tuple(v) for k, v in out["bookings"].items() if any(v)}
+    out["bookings"] = {k: {m: n for m, n in zip(OUTCOME_MEASURES, v, strict=True) if n} for k, v in out["bookings"].items() if any(v)}
     return out
 
 
