@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from random import Random
 
@@ -276,8 +277,11 @@ def test_batches_may_be_cut_and_repeated_anywhere(cuts: list[int], random: Rando
     assert story == whole_story()
 
 
+changes_of_state = st.deferred(lambda: st.sampled_from(sorted({alert.window_end for alert in whole_story()})))
+
+
 @settings(max_examples=25, deadline=None)
-@given(moments, st.integers(0, 5 * 24), st.integers(0, 48))
+@given(moments | changes_of_state, st.integers(0, 5 * 24), st.integers(0, 48))
 def test_a_restart_changes_nothing(stop_us: int, ahead_h: int, behind_h: int) -> None:
     """Also when the windows' table is ahead of what was judged, and when the writer could not note how far it had come."""
     told = [alert for alert in whole_story() if alert.window_end <= stop_us]
@@ -289,3 +293,12 @@ def test_a_restart_changes_nothing(stop_us: int, ahead_h: int, behind_h: int) ->
         engine.on_windows(upto(LAST_US, stop_us - behind_h * HOUR_US), LAST_US + LATENESS_US)
         == whole_story()[len(told) :]
     )
+
+
+def test_only_the_last_instance_of_an_alert_is_open() -> None:
+    first = [alert for alert in whole_story() if alert.rule == "spend_runaway"][-1]
+    again = replace(first, state="firing", started_at=first.started_at + DAY_US, resolved_at=0)
+    for alerts in ([first, again], [again, first]):
+        engine = AlertEngine(AlertPolicy(), LATENESS_US)
+        engine.load(alert_rows(alerts), LAST_US)
+        assert engine.open_alerts == [again]
