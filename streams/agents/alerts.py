@@ -1,7 +1,7 @@
 """The alert agent: consumes final windows, keeps the state of every alert in ClickHouse and tells it on the alerts topic.
 
-A step: judge the windows; write changed alerts; write its checkpoint; publish; commit. State and history are loaded from ClickHouse, an
-alert's row is written once per window end that changed it, and judging again gives the same rows: a restart neither loses nor invents one.
+A step: judge the windows; publish what changed; write the changed alerts in one insert; write the checkpoint; commit. State and history are loaded from ClickHouse, an
+alert's row is written once per window end that changed it, and judging again gives the same rows: a restart loses none and tells at most the last one twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class AlertAgent:
         self.generation = -1
         self._consumer: Consumer | None = None
 
-    async def take_over(self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
+    async def take_over(
+        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
+    ) -> None:
         """Load alerts and window history of the assigned partitions."""
         mine = sorted(tp for tp in tps if tp.topic == WINDOWS_TOPIC)
         self.generation, self.parts, self._consumer = generation, {}, consumer
@@ -95,11 +97,13 @@ class AlertAgent:
 
         changes = await self.context.compute(self._judge, part, batch)
         try:
+            await self.context.publish(
+                ALERTS_TOPIC, [(change.fingerprint.encode(), change.message()) for change in changes]
+            )
             if changes:
                 await self.context.persist(alive, self.context.sink.rows, "alerts", alert_rows(changes))
             row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, int(time.time() * 1e6))
             await self.context.persist(alive, self.context.sink.rows, "alert_checkpoints", row)
-            await self.context.publish(ALERTS_TOPIC, [(change.fingerprint.encode(), change.message()) for change in changes])
             await consumer.commit_fenced({batch.tp: batch.end}, generation)
         except Fenced as reason:
             log.warning("alerts lost", partition=batch.tp.partition, reason=str(reason))

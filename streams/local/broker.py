@@ -22,7 +22,7 @@ from streams.local.process import Child, reserve_port
 KAFKA_VERSION = "4.3.1"
 _POM = Path(__file__).with_name("kafka.pom.xml")
 _JAVA_NEEDED = 17
-_MAVEN_TIMEOUT_S = 600.0
+_FETCH_PATIENCE_S = 600.0  # while another process fetches the same jars
 _METADATA, _METADATA_VERSION = 3, 5  # of Kafka's protocol; a version that every broker since 1.0 answers
 
 # The C1 compiler alone: a broker that lives for minutes spends more on optimising its code than it gains (measured: half the CPU time).
@@ -93,16 +93,8 @@ def start_broker(choice: str, data: Path, logs: Path, *, port: int = 0) -> Broke
     address = f"127.0.0.1:{port}"
     if choice == "tansu":
         url = f"tcp://{address}"
-        argv = [
-            str(_tansu()),
-            "broker",
-            "--listener-url",
-            url,
-            "--advertised-listener-url",
-            url,
-            "--storage-engine",
-            "memory://tansu/",
-        ]
+        argv = [str(_tansu()), "broker", "--storage-engine", "memory://tansu/"]
+        argv += ["--listener-url", url, "--advertised-listener-url", url]
         return Broker("tansu", address, Child("tansu", argv, logs / "tansu.log"))
     return Broker("kafka", address, _start_kafka(data, logs, port))
 
@@ -154,12 +146,8 @@ def _start_kafka(data: Path, logs: Path, port: int) -> Child:
     java = [_java(), *_JVM, "-cp", f"{jars}/*"]
     if not (data / "log" / "meta.properties").exists():
         cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "A")
-        tool = subprocess.run(
-            [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        format_storage = [*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", str(properties)]
+        tool = subprocess.run(format_storage, capture_output=True, text=True, check=False)
         if tool.returncode:
             raise SetupError(
                 f"Apache Kafka cannot format {data}:\n{tool.stdout}{tool.stderr}".rstrip(),
@@ -178,11 +166,12 @@ def _fetch_jars() -> Path:
     jars = _jars()
     if jars.is_dir():
         return jars
-    with locked_directory(jars.with_name(f".{jars.name}"), patience_s=_MAVEN_TIMEOUT_S) as partial:
+    with locked_directory(jars.with_name(f".{jars.name}"), patience_s=_FETCH_PATIENCE_S) as partial:
         if not jars.is_dir():
             target = partial / "jars"
+            shutil.rmtree(target, ignore_errors=True)  # of a fetch that was cut off
             argv = ["mvn", "-q", "-B", "-f", str(_POM), "dependency:copy-dependencies", f"-DoutputDirectory={target}"]
-            maven = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_MAVEN_TIMEOUT_S)
+            maven = subprocess.run(argv, capture_output=True, text=True, check=False)
             if maven.returncode:
                 last = "\n".join(maven.stdout.strip().splitlines()[-3:])
                 raise SetupError(

@@ -21,18 +21,23 @@ import chdb
 from streams.errors import StoreUnavailable
 from streams.local.statement import Statement
 
-# What a ClickHouse server sets, or tokenworth needs, and the engine has otherwise: rows are there when an insert returns, and `1 + 1` alone is no query.
-_SETTINGS = {"async_insert": "0", "implicit_select": "0"}
+# Rows are there when an insert returns (tokenworth needs it), and `1 + 1` alone is no query (as in the server).
+_SETTINGS = {"async_insert": 0, "implicit_select": 0}
 _CODE = re.compile(r"Code: (\d+)")
 _UNPRINTABLE = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\0": "\\0"}
 
 
 class Refused(Exception):  # noqa: N818  (an answer to a client, not a fault of the server)
-    """The engine, or the protocol, refuses a request; `code` is ClickHouse's own."""
+    """The engine, or the protocol, refuses a request; `code` is ClickHouse's own, and the text has ClickHouse's form."""
 
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
         self.code = code
+
+    @classmethod
+    def because(cls, code: int, name: str, message: str) -> Refused:
+        """A refusal that the engine has not worded."""
+        return cls(code, f"Code: {code}. DB::Exception: {message}. ({name})")
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,7 @@ class Request:
     """One statement and everything that the client sends beside it."""
 
     statement: Statement
-    mark: str  # names the running query for `stop`; letters and digits
+    mark: str  # names the running query for `stop_read`; letters and digits
     database: str = ""
     format: str = "TabSeparated"  # where the statement names none
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -88,13 +93,9 @@ class Engine:
 
     def __init__(self, path: Path, *, memory_bytes: int) -> None:
         """Open `path`. Raises StoreUnavailable when the engine cannot."""
-        self._path = path.resolve()
-        options = {
-            **_SETTINGS,
-            "max_memory_usage": str(memory_bytes * 3 // 4),
-            "max_server_memory_usage": str(memory_bytes),
-        }
-        self._address = f"{self._path}?" + "&".join(f"{name}={value}" for name, value in options.items())
+        limits = {"max_memory_usage": memory_bytes * 3 // 4, "max_server_memory_usage": memory_bytes}
+        options = "&".join(f"{name}={value}" for name, value in (_SETTINGS | limits).items())
+        self._address = f"{path.resolve()}?{options}"
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
         try:
@@ -169,14 +170,11 @@ class Engine:
             session = self._sessions.get(request.session)
             if session is None:
                 if request.session_must_exist:
-                    raise Refused(
-                        372, f"Code: 372. DB::Exception: Session {request.session} not found. (SESSION_NOT_FOUND)"
-                    )
+                    raise Refused.because(372, "SESSION_NOT_FOUND", f"Session {request.session} not found")
                 session = self._sessions[request.session] = _Session(chdb.connect(self._address))
             if session.busy:
-                raise Refused(
-                    373,
-                    f"Code: 373. DB::Exception: Session {request.session} is locked by a concurrent client. (SESSION_IS_LOCKED)",
+                raise Refused.because(
+                    373, "SESSION_IS_LOCKED", f"Session {request.session} is locked by a concurrent client"
                 )
             session.busy = True
             return session
@@ -202,19 +200,13 @@ class _Run:
             leave.append(f"USE {_name(self.query('SELECT currentDatabase()').decode().rstrip())}")
         if request.settings:
             names = ", ".join(_text(name) for name in request.settings)
-            rows = (
-                self.query(f"SELECT name, value FROM system.settings WHERE changed AND name IN ({names})")
-                .decode()
-                .splitlines()
+            rows = self.query(f"SELECT name, value FROM system.settings WHERE changed AND name IN ({names})").decode()
+            changed = dict(row.split("\t", 1) for row in rows.splitlines())
+            # The values come escaped, as a literal has them.
+            before = (
+                f"{name} = '{changed[name]}'" if name in changed else f"{name} = DEFAULT" for name in request.settings
             )
-            changed = dict(row.split("\t", 1) for row in rows)
-            # Values come escaped as in a literal, which is how SET takes them.
-            leave.append(
-                "SET "
-                + ", ".join(
-                    f"{name} = " + (f"'{changed[name]}'" if name in changed else "DEFAULT") for name in request.settings
-                )
-            )
+            leave.append(f"SET {', '.join(before)}")
         return leave
 
     def query(self, sql: str) -> bytes:

@@ -25,7 +25,9 @@ from tests.store.memory import MemoryStore, logical
 from tests.strategies import Event, World, worlds
 
 RULES = Rules.shipped()
-PRICES = PriceBook.from_rows([asdict(line) if hasattr(line, "__dataclass_fields__") else line._asdict() for line in SAMPLE_PRICES])
+PRICES = PriceBook.from_rows(
+    [asdict(line) if hasattr(line, "__dataclass_fields__") else line._asdict() for line in SAMPLE_PRICES]
+)
 
 
 class Join:
@@ -52,7 +54,9 @@ class Join:
     def take_over(self, p: int) -> None:
         self.flush(p)
         state = self.buffers[p].state
-        self.buffers[p] = self._taken_over(p, {USAGE_TOPIC: state.usage.next_offset, ITEMS_TOPIC: state.items.next_offset})
+        self.buffers[p] = self._taken_over(
+            p, {USAGE_TOPIC: state.usage.next_offset, ITEMS_TOPIC: state.items.next_offset}
+        )
 
     def apply(self, p: int, topic: str, events: list[Event]) -> None:
         buffer = self.buffers[p]
@@ -82,7 +86,9 @@ def expected(a_world: World) -> dict[str, Any]:
     """The oracle's results in the form of `logical`."""
     results = world(a_world.usage, a_world.items)
     lines = {
-        tuple(key): tuple(sorted((m, v) for m, v in line.measures.items() if v)) for key, line in results.ledger.items() if any(line.measures.values())
+        tuple(key): tuple(sorted((m, v) for m, v in line.measures.items() if v))
+        for key, line in results.ledger.items()
+        if any(line.measures.values())
     }
     usage_panes: dict[Any, dict[str, int]] = {}
     bookings: dict[Any, dict[str, int]] = {}
@@ -92,18 +98,24 @@ def expected(a_world: World) -> dict[str, Any]:
             (bookings if outcome else usage_panes).setdefault(key, {})[measure] = value
     return {
         "lines": lines,
-        "panes": {(*k[:4], k.start): tuple(sorted((m, v) for m, v in row.items() if v)) for k, row in usage_panes.items() if any(row.values())},
+        "panes": {
+            (*k[:4], k.start): tuple(sorted((m, v) for m, v in row.items() if v))
+            for k, row in usage_panes.items()
+            if any(row.values())
+        },
         "bookings": {k: {m: v for m, v in row.items() if v} for k, row in bookings.items() if any(row.values())},
         "items": {(i.tenant, i.work_item_id): (i.state, i.completed_at, i.canceled_at) for i in results.items.values()},
     }
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(worlds(), st.data())
 def test_any_order_cut_and_take_over_equals_the_oracle(a_world: World, data: st.DataObject) -> None:
     partitions = data.draw(st.sampled_from((1, 1, 2, 3)))
     join = Join(partitions, data.draw(st.sampled_from((DAY_US, 7 * DAY_US, 10**17))))
-    queue = data.draw(st.permutations([(USAGE_TOPIC, e) for e in a_world.usage] + [(ITEMS_TOPIC, e) for e in a_world.items]))
+    queue = data.draw(
+        st.permutations([(USAGE_TOPIC, e) for e in a_world.usage] + [(ITEMS_TOPIC, e) for e in a_world.items])
+    )
     while queue:
         size = data.draw(st.integers(1, len(queue)))
         head, queue = queue[:size], queue[size:]

@@ -205,6 +205,7 @@ class Fold:
             item.evidence = True
             if item.credit is not None and item.credit.value_milli:
                 self._debit(at)
+                self._credit(at, book=False)
 
     def _until(self, day: int) -> dict[LineKey, Line]:
         return {key: line for key, line in self.lines.items() if key.day <= day}
@@ -236,8 +237,8 @@ class Fold:
             return "unassisted"
         return "closed_without_work"
 
-    def _credit(self, at: int) -> None:
-        """Book the completion in force at a time: its own, or that of a reclassification."""
+    def _credit(self, at: int, *, book: bool = True) -> None:
+        """Book the completion in force at a time: its own, or that of a reclassification. After a late link it is only remembered."""
         item, done = self.item, self.item.completed_at
         assistance = self._assistance(done)
         verdict = self._verdict(done, worked_on=assistance != "closed_without_work")
@@ -263,7 +264,8 @@ class Fold:
             sums[dominant]["items_completed"] += 1
             sums[dominant][f"items_{assistance}"] += 1
         bookings = self._booked(at, "credit", verdict.work_class, sums)
-        item.bookings += bookings
+        if book:
+            item.bookings += bookings
         item.assistance = assistance
         item.credit = Credit(at, verdict, assistance, value, value_assisted, tuple(bookings))
 

@@ -1,7 +1,7 @@
 """This oracle against an older one of the same prose, written by somebody else: ../shared/oracle/oracle.py.
 
 The two share no code. The older one takes prices and rules as functions, knows no item counts, no reported cost and no
-contributors; what both know is compared exactly, but for one case that docs/decisions/0001 names (`_without_phantom_debits`).
+contributors; what both know is compared exactly.
 """
 
 from __future__ import annotations
@@ -59,27 +59,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _without_phantom_debits(other: Any) -> None:
-    """Leave out the one thing in which the other oracle is not followed.
-
-    After a late evidence link it keeps a credit of 0 that it never booked, and books its debit when the item leaves
-    `completed`: usage would be taken back twice. Any other debit repeats a booked credit.
-    """
-
-    fold = other.Item.fold
-
-    def fold_without(item: Any) -> None:
-        fold(item)
-        credits_booked = [amounts for _, side, _, amounts in item.bookings if side == "credited"]
-        item.bookings = [
-            booking
-            for booking in item.bookings
-            if booking[1] != "debited" or any(booking[3] is credit for credit in credits_booked)
-        ]
-
-    other.Item.fold = fold_without
-
-
 @pytest.fixture(scope="module")
 def other() -> Any:
     spec = importlib.util.spec_from_file_location("shared_oracle", SOURCE)
@@ -87,7 +66,6 @@ def other() -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    _without_phantom_debits(module)
     return module
 
 
