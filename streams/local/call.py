@@ -18,9 +18,29 @@ from streams.local.statement import Statement, parse
 
 # URL parameters of the protocol itself; every other one is a setting.
 _PROTOCOL = frozenset(
-    "query database default_format query_id user password role quota_key session_id session_timeout session_check compress decompress stacktrace"
-    " client_protocol_version buffer_size wait_end_of_query enable_http_compression send_progress_in_http_headers"
-    " http_headers_progress_interval_ms cancel_http_readonly_queries_on_client_close".split()
+    [
+        "query",
+        "database",
+        "default_format",
+        "query_id",
+        "user",
+        "password",
+        "role",
+        "quota_key",
+        "session_id",
+        "session_timeout",
+        "session_check",
+        "compress",
+        "decompress",
+        "stacktrace",
+        "client_protocol_version",
+        "buffer_size",
+        "wait_end_of_query",
+        "enable_http_compression",
+        "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms",
+        "cancel_http_readonly_queries_on_client_close",
+    ]
 )
 _UNPACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": gzip.decompress,

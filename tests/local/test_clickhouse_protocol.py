@@ -79,6 +79,7 @@ def test_headers_of_a_result(http: Http) -> None:
     assert reply.headers["X-ClickHouse-Format"] == "JSONEachRow"
     assert json.loads(reply.headers["X-ClickHouse-Summary"])["result_rows"] == "3"
     assert http("SELECT 1", default_format="CSV").headers["X-ClickHouse-Format"] == "CSV"
+    assert http("SELECT [1]", headers={"X-ClickHouse-Format": "JSONEachRow"}).body == b'{"[1]":[1]}\n'
     assert "X-ClickHouse-Format" not in http("CREATE TABLE t (a UInt8) ENGINE = Memory").headers
 
 
