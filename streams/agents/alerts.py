@@ -122,7 +122,7 @@ class AlertAgent:
             try:
                 kind, frame = unpack(value)
             except ValueError as error:
-                log.error("unreadable windows skipped", partition=batch.tp.partition, error=str(error))
+                log.warning("unreadable windows skipped", partition=batch.tp.partition, error=str(error))
                 continue
             if kind == WINDOWS:
                 changes += part.engine.on_windows(frame.filter(pl.col("status") == "final"), part.engine.watermark_us)

@@ -19,7 +19,11 @@ from streams.config import AgentName, Settings
 
 log = structlog.get_logger(__name__)
 
-AGENTS: Final[dict[AgentName, type[JoinAgent | WindowAgent | AlertAgent]]] = {"join": JoinAgent, "windows": WindowAgent, "alerts": AlertAgent}
+AGENTS: Final[dict[AgentName, type[JoinAgent | WindowAgent | AlertAgent]]] = {
+    "join": JoinAgent,
+    "windows": WindowAgent,
+    "alerts": AlertAgent,
+}
 
 FETCH_BYTES: Final = 4 << 20
 """Per partition and fetch: about 20,000 events a batch. aiokafka's 1 MiB would make batches of 5,000."""
@@ -59,22 +63,22 @@ def _wire(app: Any, context: Context, agents: list[Any]) -> None:
     ownership = app.ownership = Ownership(agents)
     app.context = context
 
-    @app.on_rebalance_complete.connect(weak=False)
+    @app.on_rebalance_complete.connect(weak=False)  # type: ignore[untyped-decorator]
     async def take_over(sender: Any, **_: Any) -> None:
         try:
             await ownership.take_over(app)
         except Exception as error:  # noqa: BLE001 - nothing may pass: Faust would go on without state
             context.fail(error)
 
-    @app.on_partitions_revoked.connect(weak=False)
+    @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
     async def release(sender: Any, revoked: Any, **_: Any) -> None:
         await ownership.release(app)
 
-    @app.on_before_shutdown.connect(weak=False)
+    @app.on_before_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     async def drain(sender: Any, **_: Any) -> None:
         await ownership.release(app)
 
-    @app.task
+    @app.task  # type: ignore[untyped-decorator]
     async def start() -> None:
         await context.open()
 

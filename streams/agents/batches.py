@@ -54,8 +54,10 @@ class Chunk:
 class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
     """aiokafka's reader of a fetch, yielding a chunk per record batch instead of an object per record (ENGINES.md §1: 4x faster)."""
 
+    next_fetch_offset: int
+
     def _unpack_records(self) -> Iterator[Chunk]:
-        records, begin = self._records, self.next_fetch_offset
+        records, begin = self._records, int(self.next_fetch_offset)
         while records.has_next():
             batch = records.next_batch()
             if self._check_crcs and not batch.validate_crc():
@@ -86,7 +88,9 @@ class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
 def _chunk(begin: int, end: int, records: list[Any]) -> Chunk:
     n, first = len(records), records[0]
     dense = records[-1].offset - first.offset + 1 == n
-    offsets = np.arange(first.offset, first.offset + n) if dense else np.fromiter((r.offset for r in records), np.int64, n)
+    offsets = (
+        np.arange(first.offset, first.offset + n) if dense else np.fromiter((r.offset for r in records), np.int64, n)
+    )
     if first.timestamp_type == 1:  # LogAppendTime: one time for the whole batch
         appended_at = np.full(n, first.timestamp * 1000, np.int64)
     else:

@@ -33,7 +33,18 @@ FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
 FAILED_GRACE_S: Final = 10.0
 
-OVERLOADED: Final = ("Code: 159", "Code: 202", "Code: 209", "Code: 210", "Code: 241", "Code: 242", "Code: 243", "Code: 252", "Code: 319", "Code: 999")
+OVERLOADED: Final = (
+    "Code: 159",
+    "Code: 202",
+    "Code: 209",
+    "Code: 210",
+    "Code: 241",
+    "Code: 242",
+    "Code: 243",
+    "Code: 252",
+    "Code: 319",
+    "Code: 999",
+)
 """ClickHouse's codes for time-outs, too many queries or parts, network, memory, disk and Keeper trouble: they pass."""
 
 
@@ -60,7 +71,9 @@ class Context:
         if self.failure is not None:
             return
         self.failure = error
-        log.critical("worker stops", error=_first_line(error), exc_info=None if isinstance(error, TokenworthError) else error)
+        log.critical(
+            "worker stops", error=_first_line(error), exc_info=None if isinstance(error, TokenworthError) else error
+        )
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Thread(target=_leave_after, args=(FAILED_GRACE_S,), daemon=True).start()
 
@@ -105,7 +118,12 @@ class Context:
             except (ClickHouseError, StoreUnavailable, OSError) as error:
                 if not passes(error):
                     raise
-                log.warning("store is away, trying again", step=step.__name__, error=_first_line(error), waited_s=round(time.monotonic() - began, 1))
+                log.warning(
+                    "store is away, trying again",
+                    step=step.__name__,
+                    error=_first_line(error),
+                    waited_s=round(time.monotonic() - began, 1),
+                )
             await asyncio.sleep(delay)
             delay = min(delay * 2, LONGEST_RETRY_S)
 

@@ -66,12 +66,17 @@ class JoinAgent:
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
 
-    async def take_over(self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
+    async def take_over(
+        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
+    ) -> None:
         """Take over the assigned partitions, or raise Fenced when the group has moved on meanwhile."""
         mine = {tp for tp in tps if tp.topic in INPUT_TOPICS}
         partitions = sorted({tp.partition for tp in mine})
         if len(mine) != 2 * len(partitions):
-            raise SetupError("the group assigned the two input topics differently", remedy="run only tokenworth workers in this group")
+            raise SetupError(
+                "the group assigned the two input topics differently",
+                remedy="run only tokenworth workers in this group",
+            )
         self.generation, self._closing = generation, False
         if not partitions:
             return
@@ -81,10 +86,15 @@ class JoinAgent:
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         positions = await self._positions(consumer, mine, seen)
         await consumer.commit_fenced(positions, generation)
-        parts = {}
+        parts: dict[int, FlushBuffer] = {}
         for p in partitions:
             at = {topic: positions[TP(topic, p)] for topic in INPUT_TOPICS}
-            parts[p] = self._kept(p, epochs[p], at) or await self.context.persist(alive, self._load, p, epochs[p], at, seen.get(p))
+            kept = self._kept(p, epochs[p], at)
+            parts[p] = (
+                kept
+                if kept is not None
+                else await self.context.persist(alive, self._load, p, epochs[p], at, seen.get(p))
+            )
             await self._publish_again(p, at, seen.get(p), alive)
         if not alive():
             raise Fenced("another rebalance began during the take-over")
@@ -110,7 +120,13 @@ class JoinAgent:
                 out[tp] = begin[tp]
                 continue
             if mirrored is not None and mirrored < position:
-                log.warning("ClickHouse is behind the group, reading again", topic=tp.topic, partition=tp.partition, position=position, stored=mirrored)
+                log.warning(
+                    "ClickHouse is behind the group, reading again",
+                    topic=tp.topic,
+                    partition=tp.partition,
+                    position=position,
+                    stored=mirrored,
+                )
             out[tp] = position if mirrored is None else min(position, mirrored)
             if begin[tp] > out[tp]:
                 raise TokenworthError(
@@ -138,16 +154,27 @@ class JoinAgent:
             load(self.stored, state)
             for side, missing in ((state.usage, mirror.usage_missing), (state.items, mirror.items_missing)):
                 side.missing = missing
-        log.info("partition taken over", partition=p, epoch=epoch, usage_next=at[USAGE_TOPIC], items_next=at[ITEMS_TOPIC], seconds=round(time.monotonic() - began, 2))
+        log.info(
+            "partition taken over",
+            partition=p,
+            epoch=epoch,
+            usage_next=at[USAGE_TOPIC],
+            items_next=at[ITEMS_TOPIC],
+            seconds=round(time.monotonic() - began, 2),
+        )
         return FlushBuffer(state, epoch)
 
-    async def _publish_again(self, p: int, at: Mapping[str, int], mirror: Mirror | None, alive: Callable[[], bool]) -> None:
+    async def _publish_again(
+        self, p: int, at: Mapping[str, int], mirror: Mirror | None, alive: Callable[[], bool]
+    ) -> None:
         """Publish the panes of the last committed flush once more: the crash may have come between its commit and its publishing."""
         if mirror is None or (mirror.usage_next, mirror.items_next) != (at[USAGE_TOPIC], at[ITEMS_TOPIC]):
             return
         version = mirror.version
         for name, pack in (("panes", pack_panes), ("actors", pack_actors), ("bookings", pack_bookings)):
-            frame = await self.context.persist(alive, self.stored.read, f"recovery/flushed_{name}", kpart=p, version=version)
+            frame = await self.context.persist(
+                alive, self.stored.read, f"recovery/flushed_{name}", kpart=p, version=version
+            )
             await self.context.publish(PANES_TOPIC, pack(frame))
 
     async def _read_rules(self, alive: Callable[[], bool]) -> None:
@@ -208,9 +235,16 @@ class JoinAgent:
         if batch.end <= read_side.next_offset:
             return
         if batch.begin != read_side.next_offset:
-            raise TokenworthError(f"{topic}[{batch.tp.partition}]: expected offset {read_side.next_offset}, was given {batch.begin}")
+            raise TokenworthError(
+                f"{topic}[{batch.tp.partition}]: expected offset {read_side.next_offset}, was given {batch.begin}"
+            )
         decoded = decode(
-            topic, batch.values, batch.offsets, batch.appended_at, partition=batch.tp.partition, partitions=self.context.partitions
+            topic,
+            batch.values,
+            batch.offsets,
+            batch.appended_at,
+            partition=batch.tp.partition,
+            partitions=self.context.partitions,
         )
         if topic == USAGE_TOPIC:
             hydrate_usage(self.stored, state, decoded.frame)
@@ -293,7 +327,11 @@ class JoinAgent:
                 moved.append(tp.partition)
         if moved:
             await self._announce_watermarks(
-                [(p, self.parts[p].state.usage.next_offset, self.parts[p].state.items.next_offset) for p in sorted(set(moved)) if p in self.parts]
+                [
+                    (p, self.parts[p].state.usage.next_offset, self.parts[p].state.items.next_offset)
+                    for p in sorted(set(moved))
+                    if p in self.parts
+                ]
             )
 
 
@@ -308,7 +346,9 @@ def _duplicates(batch: Batch, rows: pl.DataFrame) -> Duplicates:
     hashes = [xxhash.xxh64_intdigest(batch.values[i] or b"") for i in places]
     return Duplicates(
         batch.tp.topic,
-        rows.select("offset", "appended_at", "tenant", "event_id").with_columns(content_hash=pl.Series(hashes, dtype=pl.UInt64)),
+        rows.select("offset", "appended_at", "tenant", "event_id").with_columns(
+            content_hash=pl.Series(hashes, dtype=pl.UInt64)
+        ),
     )
 
 

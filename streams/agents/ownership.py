@@ -24,7 +24,9 @@ class BatchAgent(Protocol):
 
     topics: tuple[str, ...]
 
-    async def take_over(self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
+    async def take_over(
+        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
+    ) -> None:
         """Load the state of the assigned partitions. Raises Fenced when the group moved on; retries while the store is away."""
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
@@ -75,7 +76,13 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._partition_assignment_strategy = [RangePartitionAssignor]  # noqa: SLF001 - no public seam
         return consumer
 
-    async def _fetch_records(self, consumer: Any, active_partitions: Any, timeout: Any = None, max_records: Any = None) -> Any:
+    async def _fetch_records(
+        self,
+        consumer: Any,
+        active_partitions: Any,
+        timeout: Any = None,  # noqa: ASYNC109 - Faust's signature
+        max_records: Any = None,
+    ) -> Any:
         records = await super()._fetch_records(consumer, active_partitions, timeout, max_records)
         generation = consumer._coordinator.generation  # noqa: SLF001 - the only place that knows it
         out = {}
@@ -183,17 +190,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._unfinished[key] -= 1
         self._credit.set()
 
-    async def _wait_next_records(self, timeout: float) -> Any:
+    async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 - Faust's signature
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
         seats, everything = self._thread.seats, self._get_active_partitions()
         active = {tp for tp in everything if tp in seats and self._unfinished.get((tp, seats[tp].epoch), 0) < CREDIT}
         if not active:  # never ask for an empty set: to aiokafka it means everything
             self._credit.clear()
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._credit.wait(), 0.5)
-            except TimeoutError:
-                pass
             return {}, active
         records = await self._getmany(active, timeout if len(active) == len(everything) else min(timeout, 0.1))
         for batches in records.values():

@@ -21,7 +21,14 @@ from streams.agents.transport import Consumer, Seat
 from streams.config import PANES_TOPIC, WINDOWS_TOPIC
 from streams.errors import Fenced
 from streams.events.keys import partition_of
-from streams.store.windows import load_checkpoint, load_state, previous_windows, tenants, window_checkpoint_row, window_rows
+from streams.store.windows import (
+    load_checkpoint,
+    load_state,
+    previous_windows,
+    tenants,
+    window_checkpoint_row,
+    window_rows,
+)
 from streams.windows.engine import WindowEngine
 from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
@@ -58,7 +65,9 @@ class WindowAgent:
         self._stepping = asyncio.Lock()
         self._step_soon = asyncio.Event()
 
-    async def take_over(self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
+    async def take_over(
+        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
+    ) -> None:
         """Load the state of the assigned partitions from ClickHouse; it may be ahead of their positions, which does no harm."""
         mine = sorted(tp for tp in tps if tp.topic == PANES_TOPIC)
         self.generation, self._closing, self.parts = generation, False, {}
@@ -116,7 +125,7 @@ class WindowAgent:
             try:
                 kind, frame = unpack(value)
             except ValueError as error:
-                log.error("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
+                log.warning("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
                 continue
             if kind == PANES:
                 part.engine.apply_panes(frame)

@@ -88,7 +88,9 @@ def actors(usage: pl.DataFrame) -> pl.DataFrame:
     """The distinct actors of each pane: ACTOR_KEY."""
     distinct = usage.filter(pl.col("actor") != "").select(*PANE_KEY, "actor").unique(maintain_order=True)
     names = distinct["actor"].unique()
-    hashes = pl.DataFrame({"actor": names, "actor_hash": pl.Series([_actor_hash(name) for name in names], dtype=pl.UInt64)})
+    hashes = pl.DataFrame(
+        {"actor": names, "actor_hash": pl.Series([_actor_hash(name) for name in names], dtype=pl.UInt64)}
+    )
     return distinct.join(hashes, on="actor", maintain_order="left").select(ACTOR_KEY)
 
 

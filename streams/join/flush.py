@@ -56,7 +56,9 @@ class FlushBuffer:
         self._duplicates: list[Duplicates] = []
         self.rows = 0
 
-    def add(self, usage: bool, applied: pl.DataFrame, duplicates: Duplicates | None, dead: list[DeadLetter], records: int) -> None:  # noqa: FBT001 - which of the two inputs
+    def add(
+        self, usage: bool, applied: pl.DataFrame, duplicates: Duplicates | None, dead: list[DeadLetter], records: int
+    ) -> None:
         """Add the fate of each record of a batch."""
         if not applied.is_empty():
             (self._usage if usage else self._items).append(applied)

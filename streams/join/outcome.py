@@ -127,13 +127,17 @@ class Outcome:
     bookings: list[Booking] = field(default_factory=list)
 
 
-def fold(work_item_id: str, events: Sequence[ItemEvent], lines: Sequence[Line], rules: Rules, prices: PriceBook) -> Outcome:
+def fold(
+    work_item_id: str, events: Sequence[ItemEvent], lines: Sequence[Line], rules: Rules, prices: PriceBook
+) -> Outcome:
     """Fold an item's events (sorted, at least one) with its ledger lines."""
     return _Fold(work_item_id, events, lines, rules, prices).run()
 
 
 class _Fold:
-    def __init__(self, work_item_id: str, events: Sequence[ItemEvent], lines: Sequence[Line], rules: Rules, prices: PriceBook) -> None:
+    def __init__(
+        self, work_item_id: str, events: Sequence[ItemEvent], lines: Sequence[Line], rules: Rules, prices: PriceBook
+    ) -> None:
         self.work_item_id, self.events, self.lines, self.rules, self.prices = work_item_id, events, lines, rules, prices
         self.out = Outcome()
         self.evidence = False
@@ -162,7 +166,9 @@ class _Fold:
             self.credit = self._credit()
 
     def _reclassify(self, event: ItemEvent) -> None:
-        if self.frozen is None:  # before the first completion the attributes are still open: _attributes reads this event too
+        if (
+            self.frozen is None
+        ):  # before the first completion the attributes are still open: _attributes reads this event too
             return
         self.frozen = self.frozen.reclassified(event)
         if self.out.state == "completed":
@@ -199,7 +205,8 @@ class _Fold:
 
     def _attributes(self, upto: int) -> Attributes:
         """Last non-empty attributes of events[: upto + 1]; the size is that of the last event at or before the first start, else the first."""
-        item_type, labels, parent_id, team, size, first_size = "", (), "", "", 0, 0
+        item_type, parent_id, team, size, first_size = "", "", "", 0, 0
+        labels: tuple[str, ...] = ()
         first_start = next((i for i, e in enumerate(self.events) if e.kind == "started"), -1)
         for i, e in enumerate(self.events[: upto + 1]):
             item_type, labels = e.item_type or item_type, e.labels or labels
@@ -227,7 +234,10 @@ class _Fold:
         assistance = self._assistance(day)
         rules = self.rules.at(completed_at)
         match = rules.match(
-            self.frozen.item_type, self.frozen.labels, evidence=self.evidence, worked=assistance != "closed_without_work"
+            self.frozen.item_type,
+            self.frozen.labels,
+            evidence=self.evidence,
+            worked=assistance != "closed_without_work",
         )
         excluded = match.container or self.evidence or assistance == "closed_without_work"
         value = 0 if excluded else rules.value_milli(match, self.frozen.size_milli, self.frozen.team)

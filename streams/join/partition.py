@@ -8,15 +8,26 @@ passes the identities that it found to `remember_*` before it applies the batch.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 
-from streams.join.batch import ACTOR_KEY, LINE_KEY, PANE_KEY, PROMPT_KEY, actors, line_totals, pane_start, pane_totals, priced_usage
+from streams.join.batch import (
+    ACTOR_KEY,
+    LINE_KEY,
+    PANE_KEY,
+    PROMPT_KEY,
+    actors,
+    line_totals,
+    pane_start,
+    pane_totals,
+    priced_usage,
+)
 from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
-from streams.join.seen import SeenIndex, identity_hashes
+from streams.join.seen import SeenIndex, Times, identity_hashes
 from streams.join.totals import Totals
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
@@ -119,9 +130,10 @@ class JoinPartition:
             index.forget_before(usage_watermark - self.horizon_us)
         self._item_ids.forget_before(items_watermark - self.horizon_us)
 
-    def _times(self, frame: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def _times(self, frame: pl.DataFrame) -> Times:
         """Until when to remember: an identity applied late is kept from the watermark at which it came, so never dropped unstored."""
-        return np.maximum(frame["occurred_at"].to_numpy(), max(self.usage.watermark, self.items.watermark))
+        times: Times = np.maximum(frame["occurred_at"].to_numpy(), max(self.usage.watermark, self.items.watermark))
+        return times
 
     def _new_prompts(self, frame: pl.DataFrame) -> pl.Series:
         """1 for each row that is the first with its prompt within its pane, else 0."""
@@ -232,7 +244,10 @@ class JoinPartition:
         state = self._ledger[key]
         outcome = fold(work_item_id, state.history, self._item_lines(state), self.rules, self.prices)
         booked = {(b.at // PANE_US * PANE_US, b.team, b.tool, b.model, b.work_class) for b in outcome.bookings}
-        marks = [Booking(at, "moved", *group, NO_AMOUNTS) for at, *group in sorted(state.booked - booked)]
+        marks = [
+            Booking(at, "moved", team, tool, model, work_class, NO_AMOUNTS)
+            for at, team, tool, model, work_class in sorted(state.booked - booked)
+        ]
         state.booked = booked
         return ItemRow(tenant, work_item_id, state.history.copy(), outcome, outcome.bookings + marks)
 
@@ -241,7 +256,10 @@ class JoinPartition:
             return []
         sums = self._lines.sums(state.lines)[:, FOLDED].tolist()
         keys = self._lines.keys(state.lines)
-        return [Line(day, team, tool, model, *values) for (_, _, day, team, tool, model), values in zip(keys, sums, strict=True)]
+        return [
+            Line(day, team, tool, model, *values)
+            for (_, _, day, team, tool, model), values in zip(keys, sums, strict=True)
+        ]
 
     # --- load -----------------------------------------------------------------------------------------------------------------------
 
@@ -264,23 +282,47 @@ class JoinPartition:
         self._touched_items.update(keys)
 
 
-FOLDED: Final = [LINE_MEASURES.index(name) for name in ("requests", "known_requests", "incomplete_events", "tokens", "standard_cost_micro_usd")]
+FOLDED: Final = [
+    LINE_MEASURES.index(name)
+    for name in ("requests", "known_requests", "incomplete_events", "tokens", "standard_cost_micro_usd")
+]
 NO_AMOUNTS: Final = (0,) * len(OUTCOME_MEASURES)
-LINE_SCHEMA: Final = {"tenant": pl.String, "work_item_id": pl.String, "usage_day": pl.Int64, "team": pl.String, "tool": pl.String, "model": pl.String}
-PANE_SCHEMA: Final = {"tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String, "pane_start": pl.Int64}
+LINE_SCHEMA: Final = {
+    "tenant": pl.String,
+    "work_item_id": pl.String,
+    "usage_day": pl.Int64,
+    "team": pl.String,
+    "tool": pl.String,
+    "model": pl.String,
+}
+PANE_SCHEMA: Final = {
+    "tenant": pl.String,
+    "team": pl.String,
+    "tool": pl.String,
+    "model": pl.String,
+    "pane_start": pl.Int64,
+}
 ACTOR_SCHEMA: Final = {**PANE_SCHEMA, "actor_hash": pl.UInt64}
 
 
 def item_events(frame: pl.DataFrame) -> list[tuple[str, str, ItemEvent]]:
     """(tenant, work_item_id, event) of each row of decoded work-item events."""
     columns = frame.select("tenant", "work_item_id", *ItemEvent._fields)
-    return [(tenant, item, ItemEvent(*rest[:5], tuple(rest[5]), *rest[6:])) for tenant, item, *rest in columns.iter_rows()]
+    return [(tenant, item, item_event(values)) for tenant, item, *values in columns.iter_rows()]
+
+
+def item_event(values: Sequence[Any]) -> ItemEvent:
+    """An event from its fields in order, as a store returns them."""
+    event = ItemEvent._make(values)
+    return event._replace(labels=tuple(event.labels))
 
 
 def _ids(frame: pl.DataFrame) -> tuple[np.ndarray[Any, np.dtype[np.uint64]], np.ndarray[Any, np.dtype[np.uint64]]]:
     return identity_hashes(frame, ["tenant", "event_id"])
 
 
-def _frame(schema: dict[str, Any], keys: list[Any], measures: tuple[str, ...], sums: np.ndarray[Any, np.dtype[np.int64]]) -> pl.DataFrame:
+def _frame(
+    schema: dict[str, Any], keys: list[Any], measures: tuple[str, ...], sums: np.ndarray[Any, np.dtype[np.int64]]
+) -> pl.DataFrame:
     named = pl.DataFrame(keys, schema=schema, orient="row")
-    return named.hstack(pl.DataFrame(sums, schema={name: pl.Int64 for name in measures}))
+    return named.hstack(pl.DataFrame(sums, schema=dict.fromkeys(measures, pl.Int64)))

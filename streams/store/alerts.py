@@ -25,14 +25,22 @@ def load_alerts(client: Any, wpart: int, partitions: int, watermark_us: int) -> 
 
 def load_history(client: Any, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
     """Windows of the partition's tenants that the baselines need."""
-    return _of_partition(read(client, "alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions)
+    return _of_partition(
+        read(client, "alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions
+    )
 
 
 def alert_checkpoint_row(wpart: int, next_offset: int, watermark_us: int, now_us: int) -> pl.DataFrame:
     """The row of alert_checkpoints."""
     return pl.DataFrame(
         [(wpart, next_offset, watermark_us, now_us, next_offset)],
-        schema={"wpart": pl.UInt16, "next_offset": pl.Int64, "watermark": pl.Int64, "written_at": pl.Int64, "version": pl.UInt64},
+        schema={
+            "wpart": pl.UInt16,
+            "next_offset": pl.Int64,
+            "watermark": pl.Int64,
+            "written_at": pl.Int64,
+            "version": pl.UInt64,
+        },
         orient="row",
     ).with_columns(pl.col("watermark", "written_at").cast(TIME))
 

@@ -82,7 +82,9 @@ def privacy_floor(client: Any, tenant: str) -> int:
 def set_privacy_floor(client: Any, tenant: str, people: int) -> None:
     """Set the floor of a tenant; 0 for data of machines, where nobody can be recognised. Raises ConfigError below 0."""
     if people < 0:
-        raise ConfigError("privacy floor", f"{people} is negative", remedy="give the least number of people, 0 for data of machines")
+        raise ConfigError(
+            "privacy floor", f"{people} is negative", remedy="give the least number of people, 0 for data of machines"
+        )
     client.command(
         "INSERT INTO tenant_settings SELECT {tenant:String}, {name:String}, {value:String}, toUnixTimestamp64Micro(now64(6))",
         parameters={"tenant": tenant, "name": _PRIVACY_FLOOR, "value": str(people)},

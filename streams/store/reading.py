@@ -33,7 +33,9 @@ class ClickHouseStored:
 def read(client: Any, name: str, **parameters: Any) -> pl.DataFrame:
     """Run `queries/<name>.sql` and return its rows; dictionary columns come as plain strings."""
     sql = query(name).replace("{outcome_columns}", _OUTCOME_COLUMNS)
-    table = client.query_arrow(sql, parameters=parameters, use_strings=True, settings={"output_format_arrow_low_cardinality_as_dictionary": 0})
+    table = client.query_arrow(
+        sql, parameters=parameters, use_strings=True, settings={"output_format_arrow_low_cardinality_as_dictionary": 0}
+    )
     frame = pl.from_arrow(table) if isinstance(table, pa.Table) else table
     assert isinstance(frame, pl.DataFrame)
     return frame

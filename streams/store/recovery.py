@@ -6,12 +6,14 @@ never committed, or by a worker that lost the partition without noticing; its ke
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.join.batch import LINE_KEY, PANE_KEY, PROMPT_KEY, line_totals, pane_start, pane_totals, priced_usage
 from streams.join.outcome import ItemEvent
-from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_events
+from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_event, item_events
 from streams.store.reading import Stored
 from streams.windows.measures import LINE_MEASURES, PANE_US, USAGE_MEASURES
 
@@ -45,7 +47,9 @@ def _load_lines(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
     if doubtful.is_empty():
         return trusted
     tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read("recovery/usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items)
+    raw = stored.read(
+        "recovery/usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items
+    )
     if raw.is_empty():
         return trusted
     again = line_totals(priced_usage(raw, state.prices)).join(doubtful, on=LINE_KEY, how="semi")
@@ -64,7 +68,11 @@ def _load_panes(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
     if raw.is_empty():
         return trusted
     raw = with_key(priced_usage(raw, state.prices))
-    first = raw.select((pl.col("prompt_fingerprint") != "") & pl.struct(PROMPT_KEY).is_first_distinct()).to_series().cast(pl.Int64)
+    first = (
+        raw.select((pl.col("prompt_fingerprint") != "") & pl.struct(PROMPT_KEY).is_first_distinct())
+        .to_series()
+        .cast(pl.Int64)
+    )
     again = pane_totals(raw.with_columns(first_prompt=first)).join(doubtful, on=PANE_KEY, how="semi")
     return pl.concat([trusted, again.select(columns)], how="vertical_relaxed")
 
@@ -79,19 +87,20 @@ def _load_items(stored: Stored, at: dict[str, int]) -> list[LoadedItem]:
     if doubtful.is_empty():
         return loaded
     tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read("recovery/events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items)
+    raw = stored.read(
+        "recovery/events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items
+    )
     again: dict[tuple[str, str], list[ItemEvent]] = {}
     for tenant, item, event in item_events(raw):
         again.setdefault((tenant, item), []).append(event)
-    for key in doubtful.select("tenant", "work_item_id").iter_rows():
-        if key in again:  # else nothing below the position names the item: a later record will
-            loaded.append((*key, again[key], None))
+    # A doubtful item without events below the position needs no state: a later record will name it.
+    loaded += [(tenant, item, history, None) for (tenant, item), history in again.items()]
     return loaded
 
 
 def _history(rows: list[Any]) -> list[ItemEvent]:
     values = (tuple(row.values()) if isinstance(row, dict) else row for row in rows)
-    return [ItemEvent(*v[:5], tuple(v[5]), *v[6:]) for v in values]
+    return [item_event(v) for v in values]
 
 
 def _booked(rows: list[Any]) -> set[BookingKey]:
@@ -102,8 +111,14 @@ def _booked(rows: list[Any]) -> set[BookingKey]:
 def _load_identities(stored: Stored, state: JoinPartition, at: dict[str, int]) -> None:
     usage_since = max(state.usage.watermark - state.horizon_us, 0)
     items_since = max(state.items.watermark - state.horizon_us, 0)
-    state.remember_usage(with_key(stored.read("recovery/recent_usage", kpart=at["kpart"], usage_next=at["usage_next"], since=usage_since)))
-    state.remember_items(stored.read("recovery/recent_items", kpart=at["kpart"], items_next=at["items_next"], since=items_since))
+    state.remember_usage(
+        with_key(
+            stored.read("recovery/recent_usage", kpart=at["kpart"], usage_next=at["usage_next"], since=usage_since)
+        )
+    )
+    state.remember_items(
+        stored.read("recovery/recent_items", kpart=at["kpart"], items_next=at["items_next"], since=items_since)
+    )
 
 
 def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
@@ -125,11 +140,19 @@ def hydrate_items(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> 
     old = state.items_to_look_up(batch)
     if not old.is_empty():
         ids = old["event_id"].unique().to_list()
-        state.remember_items(stored.read("recovery/old_items", kpart=state.partition, below=state.items.next_offset, ids=ids))
+        state.remember_items(
+            stored.read("recovery/old_items", kpart=state.partition, below=state.items.next_offset, ids=ids)
+        )
 
 
 def with_key(usage: pl.DataFrame) -> pl.DataFrame:
     """Usage with its canonical key (DESIGN.md §4), as the decoder makes it."""
     item, session = pl.col("work_item_id"), pl.col("session_id")
-    rest = pl.when(item != "").then(item).when(session != "").then("session:" + session).otherwise("event:" + pl.col("event_id"))
+    rest = (
+        pl.when(item != "")
+        .then(item)
+        .when(session != "")
+        .then("session:" + session)
+        .otherwise("event:" + pl.col("event_id"))
+    )
     return usage.with_columns(key=pl.concat_str(pl.col("tenant"), pl.lit("/"), rest))

@@ -95,11 +95,11 @@ def item_rows(flushes: Sequence[PartitionFlush]) -> pa.Table:
     """Rows of work_items."""
     rows = [(f, item, item.outcome) for f in flushes for item in f.touched.items]
 
-    def column(values: Any, kind: pa.DataType) -> pa.Array:
+    def column(values: Any, kind: pa.DataType) -> pa.Array[Any]:
         return pa.array(list(values), kind)
 
     string, i64 = pa.string(), pa.int64()
-    columns: dict[str, pa.Array] = {
+    columns: dict[str, pa.Array[Any]] = {
         "kpart": column((f.partition for f, _, _ in rows), pa.uint16()),
         "tenant": column((i.tenant for _, i, _ in rows), string),
         "work_item_id": column((i.work_item_id for _, i, _ in rows), string),
@@ -131,14 +131,16 @@ def item_rows(flushes: Sequence[PartitionFlush]) -> pa.Table:
     return pa.table(columns)
 
 
-def _nested(rows: list[list[tuple[Any, ...]]], kind: pa.StructType) -> pa.Array:
+def _nested(rows: list[list[tuple[Any, ...]]], kind: pa.StructType) -> pa.Array[Any]:
     """An Arrow list<struct> column from rows of tuples."""
     flat = list(chain.from_iterable(rows))
     fields = [pa.array([value[i] for value in flat], kind.field(i).type) for i in range(kind.num_fields)]
     offsets = [0]
     for row in rows:
         offsets.append(offsets[-1] + len(row))
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(fields, fields=list(kind)))
+    return pa.ListArray.from_arrays(
+        pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(fields, fields=list(kind))
+    )
 
 
 def checkpoint_rows(flushes: Sequence[PartitionFlush], worker: str, now_us: int) -> pl.DataFrame:
@@ -162,7 +164,13 @@ def checkpoint_rows(flushes: Sequence[PartitionFlush], worker: str, now_us: int)
         }
         for f in flushes
     ]  # fmt: skip
-    unsigned = {"kpart": pl.UInt16, "incarnation": pl.UInt32, "epoch": pl.UInt64, "flush": pl.UInt64, "version": pl.UInt64}
+    unsigned = {
+        "kpart": pl.UInt16,
+        "incarnation": pl.UInt32,
+        "epoch": pl.UInt64,
+        "flush": pl.UInt64,
+        "version": pl.UInt64,
+    }
     return pl.DataFrame(rows, schema_overrides=unsigned).with_columns(
         pl.col("usage_watermark", "items_watermark", "flushed_at").cast(TIME)
     )

@@ -17,7 +17,15 @@ import polars as pl
 import pyarrow as pa
 
 from streams.join.flush import PartitionFlush
-from streams.store.rows import checkpoint_rows, dead_letter_rows, duplicate_rows, item_rows, line_rows, pane_rows, raw_rows
+from streams.store.rows import (
+    checkpoint_rows,
+    dead_letter_rows,
+    duplicate_rows,
+    item_rows,
+    line_rows,
+    pane_rows,
+    raw_rows,
+)
 
 MAX_PARTITIONS_PER_INSERT: Final = 50
 """ClickHouse refuses an insert that touches more than 100 partitions of a table; half of it leaves room for another setting."""
@@ -70,7 +78,9 @@ class Sink:
         if (items := item_rows(flushes)).num_rows:
             yield "work_items", items
         yield from _parts("panes", [pane_rows(f, f.touched.panes) for f in flushes])
-        yield from _parts("pane_actors", [pane_rows(f, f.touched.actors).drop("usage_next", "items_next") for f in flushes])
+        yield from _parts(
+            "pane_actors", [pane_rows(f, f.touched.actors).drop("usage_next", "items_next") for f in flushes]
+        )
         yield from _parts("checkpoints", [checkpoint_rows(flushes, self.worker, now_us)])
 
     def rows(self, table: str, frame: pl.DataFrame) -> None:

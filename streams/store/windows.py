@@ -19,7 +19,13 @@ Position = tuple[int, int, int, int, int]
 """Input partition, next offsets of usage and items, their watermarks (us)."""
 
 _POSITION: Final = pl.Struct(
-    {"kpart": pl.UInt16, "usage_next": pl.Int64, "items_next": pl.Int64, "usage_watermark": TIME, "items_watermark": TIME}
+    {
+        "kpart": pl.UInt16,
+        "usage_next": pl.Int64,
+        "items_next": pl.Int64,
+        "usage_watermark": TIME,
+        "items_watermark": TIME,
+    }
 )
 
 
@@ -48,14 +54,18 @@ def load_checkpoint(client: Any, upart: int) -> WindowCheckpoint | None:
 
 def load_state(client: Any, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Panes, bookings and actors of tenants."""
-    panes, bookings, actors = (read(client, f"windows/{name}", tenants=list(names)) for name in ("panes", "bookings", "actors"))
+    panes, bookings, actors = (
+        read(client, f"windows/{name}", tenants=list(names)) for name in ("panes", "bookings", "actors")
+    )
     return panes, bookings, actors
 
 
 def previous_windows(client: Any, keys: pl.DataFrame) -> pl.DataFrame:
     """Stored rows of the windows of one size that `keys` (WINDOW_KEY) names."""
     ends = (keys["window_end"].cast(pl.Int64) // 1_000_000).unique().to_list()
-    stored = read(client, "windows/previous", tenants=keys["tenant"].unique().to_list(), size=keys["size"][0], ends=ends)
+    stored = read(
+        client, "windows/previous", tenants=keys["tenant"].unique().to_list(), size=keys["size"][0], ends=ends
+    )
     return stored.with_columns(pl.col("window_end").cast(TIME)).join(keys, on=list(WINDOW_KEY), how="semi")
 
 
@@ -66,7 +76,9 @@ def window_rows(frame: pl.DataFrame, next_offset: int, now_us: int) -> pl.DataFr
     )
 
 
-def window_checkpoint_row(upart: int, next_offset: int, watermark_us: int, positions: Sequence[Position], now_us: int) -> pl.DataFrame:
+def window_checkpoint_row(
+    upart: int, next_offset: int, watermark_us: int, positions: Sequence[Position], now_us: int
+) -> pl.DataFrame:
     """The row of window_checkpoints."""
     names = [field.name for field in _POSITION.fields]
     return pl.DataFrame(

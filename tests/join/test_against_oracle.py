@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import polars as pl
@@ -25,9 +24,7 @@ from tests.store.memory import MemoryStore, logical
 from tests.strategies import Event, World, worlds
 
 RULES = Rules.shipped()
-PRICES = PriceBook.from_rows(
-    [asdict(line) if hasattr(line, "__dataclass_fields__") else line._asdict() for line in SAMPLE_PRICES]
-)
+PRICES = PriceBook.from_rows([line._asdict() for line in SAMPLE_PRICES])
 
 
 class Join:

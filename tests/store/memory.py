@@ -29,7 +29,18 @@ IDENTITY = {
     "duplicates": ("topic", "kpart", "koff"),
 }
 
-USAGE_IDENTITY = ("tenant", "event_id", "occurred_at", "team", "tool", "model", "work_item_id", "session_id", "actor", "prompt_fingerprint")
+USAGE_IDENTITY = (
+    "tenant",
+    "event_id",
+    "occurred_at",
+    "team",
+    "tool",
+    "model",
+    "work_item_id",
+    "session_id",
+    "actor",
+    "prompt_fingerprint",
+)
 
 
 EMPTY: dict[str, Any] = {
@@ -96,7 +107,8 @@ class MemoryStore:
 
     def _trusted(self, table: str, kpart: int, usage_next: int, items_next: int) -> list[Row]:
         return [
-            {**row, "trusted": int(row["usage_next"] <= usage_next and row["items_next"] <= items_next)} for row in self._of(table, kpart)
+            {**row, "trusted": int(row["usage_next"] <= usage_next and row["items_next"] <= items_next)}
+            for row in self._of(table, kpart)
         ]
 
     def _lines(self, **at: int) -> list[Row]:
@@ -111,43 +123,88 @@ class MemoryStore:
                 "tenant": row["tenant"],
                 "work_item_id": row["work_item_id"],
                 "history": [tuple(h.values()) for h in row["history"]],
-                "booked": list({tuple(b[k] for k in ("at", "team", "tool", "model", "work_class")) for b in row["bookings"] if b["kind"] != "moved"}),
+                "booked": list(
+                    {
+                        tuple(b[k] for k in ("at", "team", "tool", "model", "work_class"))
+                        for b in row["bookings"]
+                        if b["kind"] != "moved"
+                    }
+                ),
                 "version": row["version"],
                 "trusted": row["trusted"],
             }
             for row in self._trusted("work_items", **at)
         ]
-        return pl.DataFrame({name: pl.Series([row[name] for row in rows], dtype=pl.Object if name in ("history", "booked") else None) for name in ("tenant", "work_item_id", "history", "booked", "version", "trusted")})
+        return pl.DataFrame(
+            {
+                name: pl.Series([row[name] for row in rows], dtype=pl.Object if name in ("history", "booked") else None)
+                for name in ("tenant", "work_item_id", "history", "booked", "version", "trusted")
+            }
+        )
 
     def _usage_of_items(self, kpart: int, usage_next: int, tenants: list[str], items: list[str]) -> list[Row]:
-        return [r for r in self._of("usage_events", kpart, usage_next) if r["tenant"] in tenants and r["work_item_id"] in items]
+        return [
+            r
+            for r in self._of("usage_events", kpart, usage_next)
+            if r["tenant"] in tenants and r["work_item_id"] in items
+        ]
 
     def _usage_of_panes(self, kpart: int, usage_next: int, pane_seconds: list[int]) -> list[Row]:
-        return [r for r in self._of("usage_events", kpart, usage_next) if r["occurred_at"] // PANE_US * 300 in pane_seconds]
+        return [
+            r for r in self._of("usage_events", kpart, usage_next) if r["occurred_at"] // PANE_US * 300 in pane_seconds
+        ]
 
     def _events_of_items(self, kpart: int, items_next: int, tenants: list[str], items: list[str]) -> pl.DataFrame:
-        rows = [r for r in self._of("work_item_events", kpart, items_next) if r["tenant"] in tenants and r["work_item_id"] in items]
+        rows = [
+            r
+            for r in self._of("work_item_events", kpart, items_next)
+            if r["tenant"] in tenants and r["work_item_id"] in items
+        ]
         columns = ("tenant", "work_item_id", *ItemEvent._fields)
-        return pl.DataFrame([{c: r[c] for c in columns} for r in rows], schema_overrides={"labels": pl.List(pl.String)}) if rows else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+        return (
+            pl.DataFrame([{c: r[c] for c in columns} for r in rows], schema_overrides={"labels": pl.List(pl.String)})
+            if rows
+            else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
+        )
 
     def _recent_usage(self, kpart: int, usage_next: int, since: int) -> pl.DataFrame:
-        return _frame(({k: r[k] for k in USAGE_IDENTITY} for r in self._of("usage_events", kpart, usage_next) if r["occurred_at"] >= since), USAGE_IDENTITY)
+        return _frame(
+            (
+                {k: r[k] for k in USAGE_IDENTITY}
+                for r in self._of("usage_events", kpart, usage_next)
+                if r["occurred_at"] >= since
+            ),
+            USAGE_IDENTITY,
+        )
 
     def _recent_items(self, kpart: int, items_next: int, since: int) -> pl.DataFrame:
         names = ("tenant", "event_id", "occurred_at")
-        return _frame(({k: r[k] for k in names} for r in self._of("work_item_events", kpart, items_next) if r["occurred_at"] >= since), names)
+        return _frame(
+            (
+                {k: r[k] for k in names}
+                for r in self._of("work_item_events", kpart, items_next)
+                if r["occurred_at"] >= since
+            ),
+            names,
+        )
 
-    def _old_usage(self, kpart: int, below: int, ids: list[str], prompts: list[str], pane_seconds: list[int]) -> pl.DataFrame:
+    def _old_usage(
+        self, kpart: int, below: int, ids: list[str], prompts: list[str], pane_seconds: list[int]
+    ) -> pl.DataFrame:
         rows = (
             {k: r[k] for k in USAGE_IDENTITY}
             for r in self._of("usage_events", kpart, below)
-            if r["event_id"] in ids or (r["prompt_fingerprint"] in prompts and r["occurred_at"] // PANE_US * 300 in pane_seconds)
+            if r["event_id"] in ids
+            or (r["prompt_fingerprint"] in prompts and r["occurred_at"] // PANE_US * 300 in pane_seconds)
         )
         return _frame(rows, USAGE_IDENTITY)
 
     def _old_items(self, kpart: int, below: int, ids: list[str]) -> pl.DataFrame:
         names = ("tenant", "event_id", "occurred_at")
-        return _frame(({k: r[k] for k in names} for r in self._of("work_item_events", kpart, below) if r["event_id"] in ids), names)
+        return _frame(
+            ({k: r[k] for k in names} for r in self._of("work_item_events", kpart, below) if r["event_id"] in ids),
+            names,
+        )
 
 
 def logical(store: Any) -> dict[str, dict[tuple[Any, ...], tuple[int, ...]]]:
@@ -160,17 +217,34 @@ def logical(store: Any) -> dict[str, dict[tuple[Any, ...], tuple[int, ...]]]:
             for measure, value in row.items():
                 if measure not in (*key, "kpart", "version", "usage_next", "items_next", "last_at"):
                     sums[tuple(row[k] for k in key)][measure] += value
-        out[name] = {k: tuple(sorted((m, v) for m, v in row.items() if v)) for k, row in sums.items() if any(row.values())}
+        out[name] = {
+            k: tuple(sorted((m, v) for m, v in row.items() if v)) for k, row in sums.items() if any(row.values())
+        }
     out["actors"] = {tuple(row[k] for k in IDENTITY["pane_actors"][1:]): (1,) for row in store.rows("pane_actors")}
     for row in store.rows("work_items"):
-        names = ("state", "team", "item_type", "size_milli", "rule", "work_class", "assistance", "value_milli", "container", "evidence", "completed_at", "canceled_at")
+        names = (
+            "state",
+            "team",
+            "item_type",
+            "size_milli",
+            "rule",
+            "work_class",
+            "assistance",
+            "value_milli",
+            "container",
+            "evidence",
+            "completed_at",
+            "canceled_at",
+        )
         out["items"][row["tenant"], row["work_item_id"]] = tuple(row[n] for n in names)
         for b in row["bookings"]:
             key = (row["tenant"], b["team"], b["tool"], b["model"], b["work_class"], b["at"] // PANE_US * PANE_US)
             held = out["bookings"].setdefault(key, [0] * len(OUTCOME_MEASURES))
             for i, measure in enumerate(OUTCOME_MEASURES):
                 held[i] += b[measure]
-    out["bookings"] = {k: {m: n for m, n in zip(OUTCOME_MEASURES, v, strict=True) if n} for k, v in out["bookings"].items() if any(v)}
+    out["bookings"] = {
+        k: {m: n for m, n in zip(OUTCOME_MEASURES, v, strict=True) if n} for k, v in out["bookings"].items() if any(v)
+    }
     return out
 
 
@@ -190,4 +264,8 @@ def _frame(rows: Iterable[Row], columns: tuple[str, ...] = ()) -> pl.DataFrame:
     found = list(rows)
     if not found:
         return pl.DataFrame(schema={c: pl.Int64 if c == "occurred_at" else pl.String for c in columns})
-    return pl.DataFrame(found, infer_schema_length=None, schema_overrides={"cost_micro_usd": pl.Int64} if "cost_micro_usd" in found[0] else None)
+    return pl.DataFrame(
+        found,
+        infer_schema_length=None,
+        schema_overrides={"cost_micro_usd": pl.Int64} if "cost_micro_usd" in found[0] else None,
+    )

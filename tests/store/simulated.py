@@ -49,7 +49,16 @@ class Group:
 class Member:
     """One worker that owns the partition until it dies or is refused. `steps` is what it is doing."""
 
-    def __init__(self, log: dict[str, list[Event]], group: Group, store: Store, rng: random.Random, *, horizon_us: int, partition: int = 0) -> None:
+    def __init__(
+        self,
+        log: dict[str, list[Event]],
+        group: Group,
+        store: Store,
+        rng: random.Random,
+        *,
+        horizon_us: int,
+        partition: int = 0,
+    ) -> None:
         group.generation += 1
         self.generation = group.generation
         self.log, self.group, self.store, self.rng = log, group, store, rng
@@ -65,7 +74,10 @@ class Member:
         mirror = mirrors(self.store, [p]).get(p)
         position = dict(self.group.position)
         if mirror is not None:
-            position = {USAGE_TOPIC: min(position[USAGE_TOPIC], mirror.usage_next), ITEMS_TOPIC: min(position[ITEMS_TOPIC], mirror.items_next)}
+            position = {
+                USAGE_TOPIC: min(position[USAGE_TOPIC], mirror.usage_next),
+                ITEMS_TOPIC: min(position[ITEMS_TOPIC], mirror.items_next),
+            }
         yield
         self.group.commit(self.generation, position)
         yield
@@ -93,7 +105,9 @@ class Member:
         if flush is None:
             return
         for table, rows in self.sink.steps([flush]):
-            cut = self.rng.randint(0, rows.num_rows)  # ClickHouse may accept one part of an insert before the crash and not the other
+            cut = self.rng.randint(
+                0, rows.num_rows
+            )  # ClickHouse may accept one part of an insert before the crash and not the other
             for part in (rows[:cut], rows[cut:]):
                 if part.num_rows:
                     self.store.insert(table, part)
@@ -119,7 +133,11 @@ class Member:
             new = state.apply_items(frame)
         side.next_offset += len(records)
         repeated = frame.filter(~new).select("offset", "appended_at", "tenant", "event_id")
-        duplicates = None if new.all() else Duplicates(topic, repeated.with_columns(content_hash=repeated["offset"].cast(pl.UInt64)))
+        duplicates = (
+            None
+            if new.all()
+            else Duplicates(topic, repeated.with_columns(content_hash=repeated["offset"].cast(pl.UInt64)))
+        )
         buffer.add(topic == USAGE_TOPIC, frame.filter(new), duplicates, [], len(records))
 
 

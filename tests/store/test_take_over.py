@@ -116,5 +116,7 @@ def test_every_record_is_accounted_for_once() -> None:
         disturbed(log, store, rng, horizon_us=10**17, steps=80)
         (checkpoint,) = store.rows("checkpoints")
         for side, topic in (("usage", USAGE_TOPIC), ("items", ITEMS_TOPIC)):
-            assert checkpoint[f"{side}_applied"] + checkpoint[f"{side}_duplicates"] + checkpoint[f"{side}_dead"] == len(log[topic])
+            assert checkpoint[f"{side}_applied"] + checkpoint[f"{side}_duplicates"] + checkpoint[f"{side}_dead"] == len(
+                log[topic]
+            )
     assert set(INPUT_TOPICS) == {USAGE_TOPIC, ITEMS_TOPIC}

@@ -57,7 +57,7 @@ WITH
             ARRAY JOIN arrayEnumerate(history) AS n
             WHERE before[n] != 'canceled' AND after[n] = 'canceled'
         ) AS a
-        INNER JOIN {scratch}.lines AS line ON line.kpart = a.kpart AND line.tenant = a.tenant AND line.work_item_id = a.work_item_id
+        INNER JOIN (SELECT * FROM {scratch}.lines WHERE {scope}) AS line ON line.kpart = a.kpart AND line.tenant = a.tenant AND line.work_item_id = a.work_item_id
         ARRAY JOIN [(a.at, 'booked'), (a.ends_at, 'reversed')] AS side
         WHERE line.usage_day <= toDate(a.at) + 14 AND side.1 != toDateTime64(0, 6, 'UTC')
     )

@@ -27,7 +27,7 @@ WITH
             line.usage_day <= toDate(judged.completed_at) AS is_before,
             line.usage_day <= toDate(judged.completed_at) + 14 AS is_matched
         FROM judged
-        INNER JOIN {scratch}.lines AS line USING (kpart, tenant, work_item_id)
+        INNER JOIN (SELECT * FROM {scratch}.lines WHERE {scope}) AS line USING (kpart, tenant, work_item_id)
         GROUP BY kpart, tenant, work_item_id, n, tool, model
     ),
     summed AS (

@@ -38,6 +38,6 @@ FROM (
         SELECT * FROM {scratch}.credits ORDER BY n DESC LIMIT 1 BY kpart, tenant, work_item_id
     ) AS c ON c.kpart = h.kpart AND c.tenant = h.tenant AND c.work_item_id = h.work_item_id
     LEFT JOIN (
-        SELECT kpart, tenant, work_item_id, max(last_at) AS last_usage_at FROM {scratch}.lines GROUP BY kpart, tenant, work_item_id
+        SELECT kpart, tenant, work_item_id, max(last_at) AS last_usage_at FROM {scratch}.lines WHERE {scope} GROUP BY kpart, tenant, work_item_id
     ) AS u ON u.kpart = h.kpart AND u.tenant = h.tenant AND u.work_item_id = h.work_item_id
 )

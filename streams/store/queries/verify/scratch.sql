@@ -3,8 +3,8 @@
 -- as the measures do, over partitions and over windows. A difference in one measure always shows; one in several is missed with a chance
 -- of about 2^-60.
 
--- The position of each partition: raw rows count below it. Fixed before anything is read.
-CREATE TABLE {scratch}.positions ENGINE = MergeTree ORDER BY kpart AS SELECT * FROM checkpoints FINAL;
+-- The position of each partition: raw rows count below it.
+CREATE TABLE {scratch}.positions AS checkpoints ENGINE = MergeTree ORDER BY kpart;
 
 -- Raw rows that repeat an identity of a lower offset. There are none unless deduplication failed; results must not count them.
 CREATE TABLE {scratch}.repeats (topic LowCardinality(String), kpart UInt16, incarnation UInt32, koff Int64, tenant String, event_id String)
@@ -108,3 +108,9 @@ CREATE TABLE {scratch}.slots (size String, crowd UInt64, id UInt64, slot UInt32,
 
 -- Actors of a group in one slide of a family.
 CREATE TABLE {scratch}.presence (size String, crowd UInt64, actor_hash UInt64, slot UInt32) ENGINE = MergeTree ORDER BY (size, crowd);
+
+-- What is compared again at a later position.
+CREATE TABLE {scratch}.wanted_items (tenant String, work_item_id String) ENGINE = MergeTree ORDER BY (tenant, work_item_id);
+CREATE TABLE {scratch}.wanted_panes (tenant String, pane_start DateTime('UTC')) ENGINE = MergeTree ORDER BY (tenant, pane_start);
+CREATE TABLE {scratch}.wanted_days (tenant String, day Date) ENGINE = MergeTree ORDER BY (tenant, day);
+CREATE TABLE {scratch}.wanted_tenants (tenant String) ENGINE = MergeTree ORDER BY tenant;

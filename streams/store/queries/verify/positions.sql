@@ -1,0 +1,2 @@
+-- Fix the positions.
+INSERT INTO {scratch}.positions SELECT * FROM checkpoints FINAL
