@@ -12,7 +12,7 @@ from typing import Any
 import fastavro
 
 from streams.events.dead_letter import Reason
-from streams.events.schemas import Schema
+from streams.events.schemas import Schema, plain
 
 Row = dict[str, Any]
 
@@ -24,8 +24,8 @@ class Examiner:
         """`referee` says whether the fast path takes a datum, None where there is no fast path. It is asked about datums that fastavro reads but would
         write differently (it takes a branch index of -1, say), so that both paths decide alike.
         """
-        self._writer = fastavro.parse_schema(_without_logical_types(writer))
-        self._reader = None if writer == reader else fastavro.parse_schema(_without_logical_types(reader))
+        self._writer = fastavro.parse_schema(plain(writer))
+        self._reader = None if writer == reader else fastavro.parse_schema(plain(reader))
         self._referee = referee
 
     def read(self, datum: bytes) -> Row | tuple[Reason, str]:
@@ -52,12 +52,3 @@ class Examiner:
         out = io.BytesIO()
         fastavro.schemaless_writer(out, self._writer, row)
         return out.getvalue() == datum
-
-
-def _without_logical_types(document: Any) -> Any:
-    """A copy whose values decode to their plain types: a year that datetime cannot express must be a bad time, not a failure."""
-    if isinstance(document, dict):
-        return {name: _without_logical_types(part) for name, part in document.items() if name != "logicalType"}
-    if isinstance(document, list):
-        return [_without_logical_types(part) for part in document]
-    return document

@@ -59,7 +59,9 @@ def refused_for(event: EventName, fields: dict[str, Any], appended_at: int) -> s
         return "bad_requests"
     if any((fields[name] or "") not in WORDS[name] for name in WORDS if name in fields):
         return "bad_vocabulary"
-    if event == "work_item_event" and (len(fields["labels"]) > 32 or any(_size(text) > 64 for text in fields["labels"])):
+    if event == "work_item_event" and (
+        len(fields["labels"]) > 32 or any(_size(text) > 64 for text in fields["labels"])
+    ):
         return "bad_labels"
     return None
 
