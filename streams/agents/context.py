@@ -118,6 +118,7 @@ class Context:
             except (ClickHouseError, StoreUnavailable, OSError) as error:
                 if not passes(error):
                     raise
+                self.metrics.add("tokenworth_insert_retries_total", table=step.__name__)
                 log.warning(
                     "store is away, trying again",
                     step=step.__name__,

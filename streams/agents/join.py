@@ -100,6 +100,7 @@ class JoinAgent:
             raise Fenced("another rebalance began during the take-over")
         self._parked.clear()
         self.parts = parts
+        self.context.metrics.add("tokenworth_take_overs_total", len(parts), agent="join")
         for p, part in parts.items():
             self.watermarks.restore(p, part.state.usage.watermark, part.state.items.watermark, now)
 
@@ -273,6 +274,7 @@ class JoinAgent:
                     await self._read_rules(lambda: not self._closing)
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
+                    self.context.metrics.add("tokenworth_flushes_total", agent="join", result="refused")
                     self.parts = {}
             self._flush_soon.clear()
             if self._rows() < self.settings.flush_max_rows:
@@ -288,8 +290,10 @@ class JoinAgent:
             generation = self.generation
             flushes = await self.context.compute(self._cut)
             if flushes:
+                began = time.monotonic()
                 await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
                 await consumer.commit_fenced(dict(_next_offsets(flushes)), generation)
+                self._measure(flushes, time.monotonic() - began)
                 await self._announce(flushes)
                 for flush in flushes:
                     if part := self.parts.get(flush.partition):
@@ -298,6 +302,17 @@ class JoinAgent:
 
     def _cut(self) -> list[PartitionFlush]:
         return [flush for part in self.parts.values() if (flush := part.cut())]
+
+    def _measure(self, flushes: list[PartitionFlush], seconds: float) -> None:
+        metrics = self.context.metrics
+        metrics.add("tokenworth_flushes_total", agent="join", result="committed")
+        metrics.observe("tokenworth_flush_seconds", seconds, agent="join")
+        for topic, raw in ((USAGE_TOPIC, "raw_usage"), (ITEMS_TOPIC, "raw_items")):
+            applied = sum(len(frame) for f in flushes for frame in getattr(f, raw))
+            duplicates = sum(len(d.rows) for f in flushes for d in f.duplicates if d.topic == topic)
+            dead = sum(letter.topic == topic for f in flushes for letter in f.dead)
+            for fate, count in (("applied", applied), ("duplicate", duplicates), ("dead", dead)):
+                metrics.add("tokenworth_records_total", count, topic=topic, fate=fate)
 
     async def _announce(self, flushes: list[PartitionFlush]) -> None:
         for f in flushes:
@@ -322,6 +337,8 @@ class JoinAgent:
             part = self.parts.get(tp.partition) if tp.topic in INPUT_TOPICS else None
             if part is None:
                 continue
+            lag = tail.high_watermark - self._input(part, tp.topic).next_offset
+            self.context.metrics.set("tokenworth_lag_records", lag, topic=tp.topic, partition=str(tp.partition))
             drained = tail.position == tail.high_watermark == self._input(part, tp.topic).next_offset and not part.rows
             if self.watermarks.idle(tp.partition, SIDE[tp.topic], fetched_at=tail.fetched_at, now=now, drained=drained):
                 moved.append(tp.partition)

@@ -165,6 +165,7 @@ class WindowAgent:
         while (frame := await self.context.compute(next, frames, None)) is not None:
             rows = window_rows(frame, part.next_offset, now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
+            self.context.metrics.add("tokenworth_windows_written_total", len(rows), status=_written_as(frame))
             announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
         part.watermark = max(watermark, part.watermark)
         row = window_checkpoint_row(upart, part.next_offset, part.watermark, part.watermarks.positions(), now)
@@ -175,3 +176,8 @@ class WindowAgent:
         await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.next_offset}, generation)
         part.written_offset = part.next_offset
+        self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
+
+
+def _written_as(frame: pl.DataFrame) -> str:
+    return "revision" if frame["revision"][0] else str(frame["status"][0])

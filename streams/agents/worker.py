@@ -9,7 +9,7 @@ import faust
 from streams import logs
 from streams.agents.app import create_app
 from streams.config import Settings
-from streams.metrics import Metrics, serve
+from streams.metrics import serve
 
 
 def run(settings: Settings, *, log_level: str = "INFO") -> None:
@@ -17,7 +17,6 @@ def run(settings: Settings, *, log_level: str = "INFO") -> None:
     logs.configure(log_level)
     app = create_app(settings)
     context = app.context
-    context.metrics = Metrics()
     worker = faust.Worker(app, loglevel=logging.WARNING, override_logging=False, quiet=True, redirect_stdouts=False)
     pages = None
     if settings.metrics_port:

@@ -47,9 +47,9 @@ def line_totals(usage: pl.DataFrame) -> pl.DataFrame:
         .group_by(LINE_KEY, maintain_order=True)
         .agg(
             requests.sum(),
+            *_sums(),
             known_requests=requests.filter(quality != "unknown").sum(),
             incomplete_events=(quality != "full").sum().cast(pl.Int64),
-            *_sums(),
             cost_micro_usd=pl.col("reported").filter(billed).sum(),
             other_cost_micro_usd=pl.col("reported").filter(~billed).sum(),
             last_at=pl.col("occurred_at").max(),
@@ -71,15 +71,15 @@ def pane_totals(usage: pl.DataFrame) -> pl.DataFrame:
     ]
     return usage.group_by(PANE_KEY, maintain_order=True).agg(
         requests.sum(),
+        *_sums(),
+        *by_fate,
         failed_requests=requests.filter(pl.col("status") != "ok").sum(),
         partial_requests=requests.filter(quality == "partial").sum(),
         unknown_requests=requests.filter(quality == "unknown").sum(),
         unpriced_requests=requests.filter(~pl.col("priced")).sum(),
         requests_without_cost=requests.filter(pl.col("cost_micro_usd").is_null()).sum(),
-        *_sums(),
         cost_micro_usd=pl.col("reported").filter(billed).sum(),
         other_cost_micro_usd=pl.col("reported").filter(~billed).sum(),
-        *by_fate,
         repeated_prompts=requests.filter(pl.col("prompt_fingerprint") != "").sum() - pl.col("first_prompt").sum(),
     )
 
