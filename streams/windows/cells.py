@@ -35,7 +35,8 @@ class Cells:
             sums = np.add.reduceat(sums[order], starts, axis=0)
         else:
             sums = sums[np.argsort(places, kind="stable")]
-        self._sums[self._rows(distinct)] += sums
+        rows = self._rows(distinct)  # may make the columns longer, so first
+        self._sums[rows] += sums
 
     def _rows(self, places: Ints) -> Ints:
         out = []
@@ -76,7 +77,11 @@ class Stays:
         """Add rows; True where one is new. Raises OverflowError beyond 2^19 owners, 2^24 buckets or 2^20 actors."""
         if len(owners) == 0:
             return np.zeros(0, np.bool_)
-        if actors.max() >> ACTOR_BITS or buckets.max() >> BUCKET_BITS or owners.max() >> (63 - ACTOR_BITS - BUCKET_BITS):
+        if (
+            actors.max() >> ACTOR_BITS
+            or buckets.max() >> BUCKET_BITS
+            or owners.max() >> (63 - ACTOR_BITS - BUCKET_BITS)
+        ):
             raise OverflowError("too many groups or actors for one window agent: use more partitions")
         packed = (owners << (ACTOR_BITS + BUCKET_BITS)) | (buckets << ACTOR_BITS) | actors
         distinct, first = np.unique(packed, return_index=True)
@@ -104,4 +109,3 @@ class Stays:
         order = np.argsort(buckets, kind="stable")
         found = found[order]
         return found >> (ACTOR_BITS + BUCKET_BITS), found & ((1 << ACTOR_BITS) - 1), buckets[order]
-
