@@ -1,316 +1,281 @@
-"""From pane updates to windows: which rolling windows change when panes or the watermark do, and what they hold.
-
-State: each input partition's last share of a pane and each item's last bookings (updates replace them), the sums of every pane, and, for
-the longer families, sums per group and slide. `advance` computes only windows that became final, were touched by late updates, or are
-provisional and changed.
-"""
+"""The window engine: which rolling windows must be written when panes or the watermark change, and what they hold (DESIGN.md §6)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import polars as pl
 
-from streams.windows.cells import Cells, Stays
-from streams.windows.families import DIMENSIONS, FAMILIES, GROUPINGS, REVISIONS_EVERY_US, TIME, WINDOW_SCHEMA, WITHOUT_CLASS, Family
-from streams.windows.measures import HOUR_US, MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
-from streams.windows.rolling import Ints, Presence, RunningSums, clip, group_of, key, number_of, places
+from streams.windows.families import FAMILIES, REVISIONS_EVERY_US, TIME, WINDOW_KEY, WINDOW_SCHEMA, Family
+from streams.windows.groups import COLUMNS, Mask
+from streams.windows.measures import HOUR_US, MEASURES
+from streams.windows.rolling import Ints, group_of, key, number_of
+from streams.windows.state import PANES_PER_SLIDE, PaneState
+from streams.windows.stretch import GroupedStretch, Stretch
+from streams.windows.touches import Touches
 
-PANE_KEY: Final = ["tenant", "team", "tool", "model", "pane_start"]
-ROWS_PER_FRAME: Final = 100_000
-UNKNOWN: Final = -(1 << 31)
+ROWS_PER_FRAME: Final = 200_000
+ROWS_PER_STRETCH: Final = 500_000
+"""State rows that are copied and summed at a time: bounds the memory of an advance (about 1 kB a row)."""
 
 Previous = Callable[[pl.DataFrame], pl.DataFrame]
-"""Stored rows of the windows whose keys (WINDOW_KEY) a frame names: all columns of WINDOW_SCHEMA, window_end as Int64 us or Datetime."""
+"""Stored rows of the windows that a frame of WINDOW_KEY names, all of one size, in any order; without those that are not stored. Columns:
+WINDOW_KEY (window_end as Datetime or Int64 us), MEASURES, contributors, revision, backfill. May raise: the advance then has not happened."""
 
 
-class Groups:
-    """Numbers for series (a pane's dimensions with work class) and for the groups that they belong to."""
+class _Progress:
+    """How far the windows of one family have been written."""
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, ...], int] = {}
-        self._groups: dict[tuple[str, ...], int] = {}
-        self.of_series: list[list[int]] = []
-        self.names: list[tuple[str, ...]] = []
-        self.without_class: list[int] = []
-
-    def series(self, dimensions: tuple[str, ...]) -> int:
-        """The number of a series, in the order of DIMENSIONS."""
-        number = self._series.get(dimensions)
-        if number is None:
-            number = self._series[dimensions] = len(self.of_series)
-            self.of_series.append([self._group(grouping, dimensions) for grouping in GROUPINGS])
-        return number
-
-    def _group(self, grouping: str, dimensions: tuple[str, ...]) -> int:
-        kept = GROUPINGS[grouping]
-        name = (grouping, *(value if d in kept else "" for d, value in zip(DIMENSIONS, dimensions, strict=True)))
-        number = self._groups.get(name)
-        if number is None:
-            number = self._groups[name] = len(self.names)
-            self.names.append(name)
-            self.without_class.append(number)
-            if grouping in WITHOUT_CLASS:
-                plain = self._group(WITHOUT_CLASS[grouping], (*dimensions[:-1], ""))
-                self.without_class[number] = plain
-        return number
+        self.final: int | None = None
+        """Number of the last final window; None: no watermark yet."""
+        self.shown: int | None = None
+        """Number of the last window that has been written as provisional for all its groups."""
+        self.inherited: int | None = None
+        """Number of the last window that an earlier process may have written as provisional."""
+        self.shown_at: int | None = None
+        self.revised_at: int | None = None
+        self.fresh = Touches()
+        """Touched since provisional windows were last written."""
+        self.late = Touches()
+        """Windows that were final when they were touched."""
+        self.timely: Ints = np.zeros(0, np.int64)
+        """Windows not yet final that were first written within an hour of their end."""
 
 
 class WindowEngine:
-    """Windows of the tenants of one partition of pane-updates."""
+    """Windows of the tenants of one partition of pane-updates. `load` first; then any sequence of `apply_*` and `advance`.
+
+    Updates are absolute, so that applying them again, or to a state that was loaded ahead of them, leads to the same windows. Windows that
+    updates touch wait in memory until an advance writes them: while `revisions_wait`, the position of the updates must not be committed.
+    """
 
     def __init__(self, lateness_us: int, previous: Previous) -> None:
         self._lateness_us, self._previous = lateness_us, previous
-        self._groups = Groups()
-        self._shares: dict[tuple[Any, ...], Ints] = {}
-        self._bookings: dict[tuple[Any, ...], tuple[Ints, Ints, Ints]] = {}
-        self._actor_numbers: dict[int, int] = {}
-        self._panes, self._pane_stays = Cells(), Stays()
-        self._slides = {f.size: Cells() for f in FAMILIES[1:]}
-        self._slide_stays = {f.size: Stays() for f in FAMILIES[1:]}
-        self._watermark = UNKNOWN
-        self._touched: dict[str, list[tuple[Ints, Ints, int]]] = {f.size: [] for f in FAMILIES}
-        self._unsettled: dict[str, list[tuple[Ints, Ints]]] = {f.size: [] for f in FAMILIES}
-        self._shown_to = {f.size: UNKNOWN for f in FAMILIES}
-        self._shown_at = {f.size: 0 for f in FAMILIES}
-        self._revised_at = {f.size: 0 for f in FAMILIES}
-        self._first_shown: dict[str, dict[int, int]] = {f.size: {} for f in FAMILIES}
+        self._state = PaneState()
+        self._watermark: int | None = None
+        self._progress = [_Progress() for _ in FAMILIES]
+
+    def load(self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None) -> None:
+        """Take stored rows as the state, and windows that are final at the stored watermark as written (None: nothing written)."""
+        self._state.apply_panes(panes)
+        self._state.apply_bookings(bookings, loading=True)
+        self._state.apply_actors(actors)
+        self._watermark = watermark_us
+        for family, progress in zip(FAMILIES, self._progress, strict=True):
+            progress.final = self._final_at(family, watermark_us)
+            progress.inherited = None if watermark_us is None else watermark_us // family.slide_us + 1
+
+    def apply_panes(self, frame: pl.DataFrame) -> None:
+        """Usage panes: kpart, pane key, USAGE_MEASURES; absolute totals of one input partition's share of a pane."""
+        self._touch(*self._state.apply_panes(frame), by_actor=False)
+
+    def apply_bookings(self, frame: pl.DataFrame) -> None:
+        """All present bookings of each item that appears (an item once in a frame); `moved` rows mark panes that it has left."""
+        self._touch(*self._state.apply_bookings(frame), by_actor=False)
+
+    def apply_actors(self, frame: pl.DataFrame) -> None:
+        """Actors of panes: kpart, pane key, actor_hash; a set that grows."""
+        self._touch(*self._state.apply_actors(frame), by_actor=True)
+
+    def _touch(self, series: Ints, panes: Ints, *, by_actor: bool) -> None:
+        if not len(series):
+            return
+        for family, slide, progress in zip(FAMILIES, PANES_PER_SLIDE, self._progress, strict=True):
+            buckets = panes // slide
+            starts, stops = key(series, buckets + 1), key(series, buckets + family.count)
+            progress.fresh.add(starts, stops, by_actor=by_actor)
+            if progress.final is not None:
+                progress.late.add(starts, np.minimum(stops, key(series, np.int64(progress.final))), by_actor=by_actor)
+
+    @property
+    def revisions_wait(self) -> bool:
+        """Whether final windows have changed that are not written yet: they would be lost with this process."""
+        return any(progress.late for progress in self._progress)
 
     @property
     def waiting(self) -> bool:
-        """Whether late updates or provisional windows wait for their throttle."""
-        return any(self._touched.values()) or any(self._unsettled.values())
-
-    # --- updates --------------------------------------------------------------------------------------------------------------------
-
-    def load(self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None) -> None:
-        """Take stored rows as the state; windows that are final at the stored watermark count as written."""
-        self.apply_panes(panes)
-        self.apply_bookings(bookings)
-        self.apply_actors(actors)
-        for pending in (*self._touched.values(), *self._unsettled.values()):
-            pending.clear()
-        self._watermark = UNKNOWN if watermark_us is None else watermark_us
-
-    def apply_panes(self, frame: pl.DataFrame) -> None:
-        """Usage panes: absolute totals of one input partition's share."""
-        if frame.is_empty():
-            return
-        sums = np.zeros((len(frame), len(MEASURES)), np.int64)
-        sums[:, : len(USAGE_MEASURES)] = frame.select(USAGE_MEASURES).to_numpy()
-        series, number = [], (frame["pane_start"] // PANE_US).to_numpy()
-        for i, (kpart, *dimensions, start) in enumerate(frame.select("kpart", *PANE_KEY).iter_rows()):
-            share = (kpart, *dimensions, start)
-            row = sums[i].copy()
-            if (held := self._shares.get(share)) is not None:
-                sums[i] -= held
-            self._shares[share] = row
-            series.append(self._groups.series((*dimensions, "")))
-        self._add(np.array(series, np.int64), number, sums)
-
-    def apply_bookings(self, frame: pl.DataFrame) -> None:
-        """All present bookings of each item that appears; rows of kind 'moved' are marks of panes that it has left."""
-        if frame.is_empty():
-            return
-        sums = np.zeros((len(frame), len(MEASURES)), np.int64)
-        sums[:, len(USAGE_MEASURES) :] = frame.select(OUTCOME_MEASURES).to_numpy()
-        numbers = (frame["at"] // PANE_US).to_numpy()
-        series = np.array(
-            [self._groups.series(row) for row in frame.select("tenant", "team", "tool", "model", "work_class").iter_rows()], np.int64
+        """Whether an advance at the same watermark would have something to write once its throttle allows it."""
+        return self.revisions_wait or any(
+            bool(progress.fresh) or (self._watermark is not None and progress.shown != self._watermark // family.slide_us + 1)
+            for family, progress in zip(FAMILIES, self._progress, strict=True)
         )
-        items: dict[tuple[Any, ...], list[int]] = {}
-        for i, item in enumerate(frame.select("kpart", "tenant", "work_item_id").iter_rows()):
-            items.setdefault(item, []).append(i)
-        changes = []
-        for item, rows in items.items():
-            if (held := self._bookings.get(item)) is not None:
-                changes.append((held[0], held[1], -held[2]))
-            self._bookings[item] = (series[rows], numbers[rows], sums[rows])
-            changes.append(self._bookings[item])
-        self._add(*(np.concatenate(part) for part in zip(*changes, strict=True)))
 
-    def apply_actors(self, frame: pl.DataFrame) -> None:
-        """Actors of panes: a set that grows."""
-        if frame.is_empty():
-            return
-        series = np.array([self._groups.series((*row, "")) for row in frame.select("tenant", "team", "tool", "model").iter_rows()], np.int64)
-        number = (frame["pane_start"] // PANE_US).to_numpy()
-        numbers = self._actor_numbers
-        actors = np.array([numbers.setdefault(a, len(numbers)) for a in frame["actor_hash"].to_list()], np.int64)
-        new = self._pane_stays.add(series, number, actors)
-        series, number, actors = series[new], number[new], actors[new]
-        for family in FAMILIES[1:]:
-            group, row = self._expanded(series)
-            self._slide_stays[family.size].add(group, number[row] * PANE_US // family.slide_us, actors[row])
-        self._touch(series, number)
+    def advance(self, watermark_us: int, now_us: int, *, flush: bool = False) -> Iterator[pl.DataFrame]:
+        """Windows to write at a watermark (a lower one than before counts as that) and a wall time; `flush` overrides the throttles.
 
-    def _expanded(self, series: Ints) -> tuple[Ints, Ints]:
-        """(group, row) of each series in each grouping."""
-        table = np.array(self._groups.of_series, np.int64).reshape(-1, len(GROUPINGS))
-        return table[series].ravel(), np.repeat(np.arange(len(series)), len(GROUPINGS))
+        Frames of WINDOW_SCHEMA with at most ROWS_PER_FRAME rows, none empty, each window once; rows ordered by family, then grouping,
+        groups as they first appeared, end. The engine is at the new watermark once the iterator is exhausted; no update may be applied
+        before that, and if a frame cannot be written the engine must be dropped.
 
-    def _add(self, series: Ints, number: Ints, sums: Ints) -> None:
-        self._panes.add(key(series, number), sums)
-        group, row = self._expanded(series)
-        for family in FAMILIES[1:]:
-            bucket = number[row] * PANE_US // family.slide_us
-            for column in range(len(GROUPINGS)):  # one grouping at a time: eight times less memory than all at once
-                at = slice(column, None, len(GROUPINGS))
-                self._slides[family.size].add(key(group[at], bucket[at]), sums)
-        self._touch(series, number)
-
-    def _touch(self, series: Ints, number: Ints) -> None:
-        if not len(series):
-            return
-        group, row = self._expanded(series)
-        for family in FAMILIES:
-            touched = np.unique(key(group, number[row] * PANE_US // family.slide_us))
-            owners, buckets = group_of(touched), number_of(touched)
-            self._touched[family.size].append((owners, buckets, self._final_to(family)))
-            self._unsettled[family.size].append((owners, buckets))
-
-    # --- windows --------------------------------------------------------------------------------------------------------------------
-
-    def _final_to(self, family: Family) -> int:
-        """Number of the latest window that is final at the watermark."""
-        return UNKNOWN if self._watermark == UNKNOWN else (self._watermark - self._lateness_us) // family.slide_us
-
-    def advance(self, watermark_us: int, now_us: int) -> Iterator[pl.DataFrame]:
-        """Windows to write at a watermark (never lower than the one before) and a wall time, as frames of WINDOW_SCHEMA.
-
-        The engine counts them as written: the caller writes every frame before it advances again.
+        A revision's number is that of the stored row, plus one if its values differ; the row of a replayed update is thus written
+        again unchanged. A window that was final without a row begins at revision 1.
         """
-        final_before = {f.size: self._final_to(f) for f in FAMILIES}
-        self._watermark = max(self._watermark, watermark_us)
-        for family in FAMILIES:
-            first, last = final_before[family.size] + 1, self._final_to(family)
-            yield from self._finals(family, first, last, now_us)
-            yield from self._revisions(family, now_us)
-            yield from self._provisionals(family, last, now_us)
+        if self._watermark is not None:
+            watermark_us = max(watermark_us, self._watermark)
+        self._watermark = watermark_us
+        yield from _joined(self._changed(now_us, flush=flush))
 
-    def _finals(self, family: Family, first: int, last: int, now_us: int) -> Iterator[pl.DataFrame]:
-        cells = self._cells(family)
-        if cells.first_bucket is None:
-            return
-        first = max(first, cells.first_bucket + 1)
-        last_filled = min(last, cells.last_bucket + family.count)
-        chunk = max(1, ROWS_PER_FRAME // max(1, len(self._groups.names)))
-        for begin in range(first, last_filled + 1, chunk):
-            end = min(begin + chunk - 1, last_filled)
-            yield from self._frame(family, self._all_windows(family, begin, end), begin, end, "final", now_us)
-        shown = self._first_shown[family.size]
-        for place in [place for place in shown if (place & 0xFFFFFFFF) <= last]:
-            del shown[place]
+    def _changed(self, now_us: int, *, flush: bool) -> Iterator[pl.DataFrame]:
+        for level, (family, progress) in enumerate(zip(FAMILIES, self._progress, strict=True)):
+            yield from self._finals(level, now_us)
+            if flush or _due(progress.revised_at, now_us, REVISIONS_EVERY_US):
+                yield from self._revisions(level, now_us)
+            if flush or _due(progress.shown_at, now_us, family.provisional_every_us):
+                yield from self._provisionals(level, now_us)
+            progress.late.settle()
+            progress.fresh.settle()
 
-    def _revisions(self, family: Family, now_us: int) -> Iterator[pl.DataFrame]:
-        pending = self._touched[family.size]
-        late = []
-        for owners, buckets, final_to in pending:
-            starts, stops = clip(key(owners, buckets + 1), key(owners, buckets + family.count), 0, max(final_to, 0))
-            if final_to != UNKNOWN and (held := starts <= stops).any():
-                late.append((starts[held], stops[held]))
-        if not late:
-            pending.clear()
-            return
-        if now_us - self._revised_at[family.size] < REVISIONS_EVERY_US:
-            return
-        pending.clear()
-        self._revised_at[family.size] = now_us
-        windows = places(*(np.concatenate(part) for part in zip(*late, strict=True)))
-        for begin in range(0, len(windows), ROWS_PER_FRAME):
-            part = windows[begin : begin + ROWS_PER_FRAME]
-            numbers = number_of(part)
-            for frame in self._frame(family, part, int(numbers.min()), int(numbers.max()), "final", now_us):
-                if not (revised := self._revised(frame)).is_empty():
+    def _final_at(self, family: Family, watermark_us: int | None) -> int | None:
+        return None if watermark_us is None else (watermark_us - self._lateness_us) // family.slide_us
+
+    # --- which windows --------------------------------------------------------------------------------------------------------------
+
+    def _finals(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
+        """Windows that the watermark has made final."""
+        family, progress = FAMILIES[level], self._progress[level]
+        before, final = progress.final, self._final_at(family, self._watermark)
+        assert final is not None
+        if before is None or before < final:
+            buckets = self._state.buckets(level, None if before is None else before + 1 - family.count, final - 1)
+            if buckets:
+                first = buckets[0] + 1 if before is None else max(before, buckets[0]) + 1
+                yield from self._written(level, [(first, min(final, buckets[-1] + family.count))], None, "final", now_us)
+        progress.final = final
+        progress.timely = progress.timely[number_of(progress.timely) > final]
+
+    def _revisions(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
+        """Windows that were final before updates touched them."""
+        progress = self._progress[level]
+        late, progress.late = progress.late, Touches()
+        if late:
+            progress.revised_at = now_us
+            for frame in self._written(level, late.numbers(None, None), late, "final", now_us):
+                revised = _revised(frame, self._previous(frame.select(WINDOW_KEY)))
+                if not revised.is_empty():
                     yield revised
 
-    def _revised(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Rows that differ from what is stored, with their revision counted on."""
-        names = ["tenant", "grouping", "team", "tool", "model", "work_class", "size", "window_end"]
-        stored = self._previous(frame.select(names)).with_columns(pl.col("window_end").cast(TIME))
-        compared = [*MEASURES, "contributors"]
-        joined = frame.join(stored.select(*names, *compared, "revision", "backfill"), on=names, how="left", suffix="_stored")
-        known = pl.col("revision_stored").is_not_null()
-        same = pl.all_horizontal(pl.col(name) == pl.col(f"{name}_stored") for name in compared)
-        empty = pl.all_horizontal(pl.col(name) == 0 for name in compared)
-        return (
-            joined.filter(~pl.when(known).then(same).otherwise(empty))
-            .with_columns(
-                revision=(pl.col("revision_stored").fill_null(0) + 1).cast(pl.UInt32),
-                backfill=pl.col("backfill_stored").fill_null(pl.col("backfill")).cast(pl.UInt8),
-            )
-            .select(WINDOW_SCHEMA.names())
+    def _provisionals(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
+        """Windows that are not final and begin their last slide before the watermark: new ones of all groups, others where touched."""
+        progress = self._progress[level]
+        assert self._watermark is not None
+        assert progress.final is not None
+        first, last = progress.final + 1, self._watermark // FAMILIES[level].slide_us + 1
+        shown = progress.final if progress.shown is None else max(progress.shown, progress.final)
+        fresh, progress.fresh = progress.fresh, Touches()
+        touched = fresh.numbers(first, shown)
+        if touched or shown < last:
+            progress.shown_at = now_us
+        yield from self._written(level, touched, fresh, "provisional", now_us)
+        if shown < last:
+            yield from self._written(level, [(shown + 1, last)], None, "provisional", now_us)
+        progress.shown = last
+
+    # --- what they hold -------------------------------------------------------------------------------------------------------------
+
+    def _written(self, level: int, numbers: list[tuple[int, int]], touches: Touches | None, status: str, now_us: int) -> Iterator[pl.DataFrame]:
+        """Rows of the windows with these numbers, touched or (None) all that hold a pane; one grouping after the other."""
+        family, state = FAMILIES[level], self._state
+        for part in self._parts(level, numbers):
+            first, last = part[0][0], part[-1][1]
+            buckets = sorted({bucket for begin, end in part for bucket in state.buckets(level, begin - family.count, end - 1)})
+            stretch = Stretch(state, level, family.count, buckets, None if touches is None else state.groups.of_one_tenant(touches.series()))
+            for column in range(len(COLUMNS)):
+                sums = stretch.of(column)
+                if touches is None:
+                    windows = sums.windows(first, last)
+                else:
+                    windows = sums.filled(touches.windows(state.groups, column, first, last))
+                for begin in range(0, len(windows), ROWS_PER_FRAME):
+                    yield self._frame(level, sums, windows[begin : begin + ROWS_PER_FRAME], status, now_us)
+
+    def _parts(self, level: int, numbers: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+        """Intervals of window numbers in groups that read about ROWS_PER_STRETCH rows, but not fewer windows than share their buckets."""
+        count = FAMILIES[level].count
+        part: list[tuple[int, int]] = []
+        ends = rows = 0
+        read_to: int | None = None
+        for first, last in numbers:
+            begin = first
+            for end in range(first, last + 1):
+                oldest = end - count if read_to is None else max(end - count, read_to + 1)
+                rows += sum(self._state.rows_in(level, bucket) for bucket in range(oldest, end))
+                ends, read_to = ends + 1, end - 1
+                if rows > ROWS_PER_STRETCH and ends >= count:
+                    yield [*part, (begin, end)]
+                    part, begin, ends, rows, read_to = [], end + 1, 0, 0, None
+            if begin <= last:
+                part.append((begin, last))
+        if part:
+            yield part
+
+    def _frame(self, level: int, sums: GroupedStretch, windows: Ints, status: str, now_us: int) -> pl.DataFrame:
+        """Rows of windows of one grouping, ascending by group and end, as WINDOW_SCHEMA."""
+        family, groups = FAMILIES[level], group_of(windows)
+        measures = sums.measures(windows)
+        contributors = sums.contributors(self._state.groups.plain[groups], windows)
+        contributors[~measures.any(axis=0)] = 0
+        frame = self._state.groups.names(groups).with_columns(
+            pl.lit(family.size).alias("size"),
+            pl.Series("window_end", number_of(windows) * family.slide_us).cast(TIME),
+            *(pl.Series(name, measures[i]) for i, name in enumerate(MEASURES)),
+            pl.Series("contributors", contributors),
+            pl.lit(status).alias("status"),
+            pl.lit(0, pl.UInt32).alias("revision"),
+            pl.lit(self._watermark, pl.Int64).cast(TIME).alias("watermark"),
         )
+        backfill = self._backfill(level, windows, frame.select(WINDOW_KEY), status, now_us)
+        return frame.with_columns(pl.Series("backfill", backfill, pl.UInt8)).select(WINDOW_SCHEMA.names())
 
-    def _provisionals(self, family: Family, final_to: int, now_us: int) -> Iterator[pl.DataFrame]:
-        pending = self._unsettled[family.size]
-        last = self._watermark // family.slide_us + 1
-        first_new = max(self._shown_to[family.size], final_to) + 1
-        if not pending and first_new > last:
-            return
-        if now_us - self._shown_at[family.size] < family.provisional_every_us:
-            return
-        stretches = [clip(key(owners, buckets + 1), key(owners, buckets + family.count), final_to + 1, last) for owners, buckets in pending]
-        pending.clear()
-        windows = [places(*stretch) for stretch in stretches]
-        if first_new <= last:
-            windows.append(self._all_windows(family, first_new, last))
-        self._shown_to[family.size], self._shown_at[family.size] = last, now_us
-        wanted = np.unique(np.concatenate(windows)) if windows else np.zeros(0, np.int64)
-        yield from self._frame(family, wanted, final_to + 1, last, "provisional", now_us)
-
-    def _cells(self, family: Family) -> Cells:
-        return self._slides.get(family.size, self._panes)
-
-    def _group_cells(self, family: Family, first: int, last: int) -> tuple[Ints, Ints, Ints]:
-        """Sums per (group, bucket) between two buckets; of the shortest family they are made from the panes."""
-        owners, buckets, sums = self._cells(family).between(first, last)
-        if family.size in self._slides:
-            return owners, buckets, sums
-        group, row = self._expanded(owners)
-        return group, buckets[row], sums[row]
-
-    def _all_windows(self, family: Family, first: int, last: int) -> Ints:
-        """Every window numbered first..last that holds a pane."""
-        owners, buckets, _ = self._group_cells(family, first - family.count, last - 1)
-        return places(*clip(key(owners, buckets + 1), key(owners, buckets + family.count), first, last))
-
-    def _frame(self, family: Family, windows: Ints, first: int, last: int, status: str, now_us: int) -> Iterator[pl.DataFrame]:
-        """The given windows, all numbered first..last, as one frame; none when there are none."""
-        if not len(windows):
-            return
-        owners, buckets, sums = self._group_cells(family, first - family.count, last - 1)
-        groups, numbers = group_of(windows), number_of(windows)
-        running = RunningSums(key(owners, buckets), sums.T)
-        totals = running.sums(*running.between(windows - family.count, windows))
-        contributors = self._contributors(family, groups, numbers, first, last)
-        ends = numbers * family.slide_us
-        late = (now_us - ends > HOUR_US).astype(np.uint8)
-        shown = self._first_shown[family.size]
-        if shown or status == "provisional":
-            late = np.array([shown.get(w, late[i]) for i, w in enumerate(windows.tolist())], np.uint8)
+    def _backfill(self, level: int, windows: Ints, keys: pl.DataFrame, status: str, now_us: int) -> Mask:
+        """Which windows were (or are now) first written more than an hour after their end."""
+        family, progress = FAMILIES[level], self._progress[level]
+        late = now_us - number_of(windows) * family.slide_us > HOUR_US
+        if late.any():
+            late &= ~np.isin(windows, progress.timely)
+        if progress.inherited is not None:
+            inherited = late & (number_of(windows) <= progress.inherited) & (number_of(windows) > (progress.final or 0))
+            if inherited.any():
+                asked = keys.filter(inherited)
+                stored = self._previous(asked).with_columns(pl.col("window_end").cast(TIME)).filter(pl.col("backfill") == 0)
+                late[np.flatnonzero(inherited)] = asked.join(stored, on=WINDOW_KEY, how="left", maintain_order="left")["backfill"].is_null()
         if status == "provisional":
-            shown.update(zip(windows.tolist(), late.tolist(), strict=True))
-        names = pl.DataFrame(self._groups.names, schema=["grouping", *DIMENSIONS], orient="row")[groups]
-        yield names.with_columns(
-            size=pl.lit(family.size),
-            window_end=pl.Series(ends).cast(TIME),
-            **{name: pl.Series(totals[i]) for i, name in enumerate(MEASURES)},
-            contributors=pl.Series(contributors),
-            status=pl.lit(status),
-            revision=pl.lit(0, pl.UInt32),
-            backfill=pl.Series(late),
-            watermark=pl.lit(self._watermark).cast(TIME),
-        ).select(WINDOW_SCHEMA.names())
+            progress.timely = np.union1d(progress.timely, windows[~late])
+        return late
 
-    def _contributors(self, family: Family, groups: Ints, numbers: Ints, first: int, last: int) -> Ints:
-        stays = self._slide_stays.get(family.size, self._pane_stays)
-        owners, actors, buckets = stays.between(first - family.count, last - 1)
-        if family.size not in self._slide_stays:
-            expanded, row = self._expanded(owners)
-            owners, actors, buckets = expanded, actors[row], buckets[row]
-        presence = Presence(owners, actors, buckets, family.count)
-        plain = np.array(self._groups.without_class, np.int64)
-        return presence.counts(key(plain[groups], numbers))
+
+def _revised(frame: pl.DataFrame, stored: pl.DataFrame) -> pl.DataFrame:
+    """Final rows with the revision and backfill that follow from the stored ones; empty windows that are not stored are left out."""
+    compared = [*MEASURES, "contributors"]
+    known = stored.with_columns(pl.col("window_end").cast(TIME)).select(*WINDOW_KEY, *compared, "revision", "backfill")
+    joined = frame.join(known, on=WINDOW_KEY, how="left", maintain_order="left", suffix="_stored")
+    differs = pl.any_horizontal(pl.col(name) != pl.col(f"{name}_stored").fill_null(0) for name in compared)
+    return (
+        joined.with_columns(
+            (pl.col("revision_stored").fill_null(0) + differs.cast(pl.UInt32)).cast(pl.UInt32).alias("revision"),
+            pl.coalesce("backfill_stored", "backfill").cast(pl.UInt8).alias("backfill"),
+        )
+        .filter(differs | pl.col("revision_stored").is_not_null())
+        .select(WINDOW_SCHEMA.names())
+    )
+
+
+def _due(last_us: int | None, now_us: int, every_us: int) -> bool:
+    """Whether a throttle allows another write; a clock that was set back does not block it."""
+    return last_us is None or not 0 <= now_us - last_us < every_us
+
+
+def _joined(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows in fewer frames of at most ROWS_PER_FRAME rows."""
+    waiting: list[pl.DataFrame] = []
+    rows = 0
+    for frame in frames:
+        if rows + len(frame) > ROWS_PER_FRAME:
+            yield pl.concat(waiting, rechunk=True)
+            waiting, rows = [], 0
+        waiting.append(frame)
+        rows += len(frame)
+    if waiting:
+        yield pl.concat(waiting, rechunk=True)

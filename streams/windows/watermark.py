@@ -54,7 +54,9 @@ class InputWatermarks:
 
     def merge(self, frame: pl.DataFrame) -> None:
         """Take in watermark rows; what is known never goes back."""
-        self.merge_rows(frame.select("kpart", "usage_next", "items_next", "usage_watermark", "items_watermark").iter_rows())
+        self.merge_rows(
+            frame.select("kpart", "usage_next", "items_next", "usage_watermark", "items_watermark").iter_rows()
+        )
 
     def merge_rows(self, rows: Iterable[tuple[int, int, int, int, int]]) -> None:
         """Likewise, from tuples."""

@@ -1,0 +1,85 @@
+"""Rows of sums by bucket and owner, kept in one block per bucket: a window reads few buckets, an update touches few."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from streams.windows.rolling import Ints
+
+
+class Buckets:
+    """Sums of `width` measures per (bucket, owner); of width 0 it is a set. Owners are numbers below 2**62."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self._blocks: dict[int, tuple[Ints, Ints]] = {}
+
+    def add(self, buckets: Ints, owners: Ints, values: Ints) -> None:
+        """Add rows of values; (bucket, owner) may repeat. Rows that do not exist begin at zero and then stay, even when they sum to zero."""
+        if not len(buckets):
+            return
+        order = np.lexsort((owners, buckets))
+        buckets, owners = buckets[order], owners[order]
+        first = np.concatenate(([True], (buckets[1:] != buckets[:-1]) | (owners[1:] != owners[:-1])))
+        starts = np.flatnonzero(first)
+        values = np.add.reduceat(values[order], starts, axis=0) if self.width else values[starts]
+        buckets, owners = buckets[starts], owners[starts]
+        for bucket, rows in _runs(buckets):
+            held, at = self._slots(bucket, owners[rows])
+            held[at] += values[rows]
+
+    def replace(self, buckets: Ints, owners: Ints, values: Ints) -> Ints:
+        """Put rows of values in the place of what was there, if anything; (bucket, owner) must not repeat. Returns new - old by row."""
+        changes = np.empty_like(values)
+        order = np.lexsort((owners, buckets))
+        buckets = buckets[order]
+        for bucket, rows in _runs(buckets):
+            held, at = self._slots(bucket, owners[order[rows]])
+            given = values[order[rows]]
+            changes[order[rows]] = given - held[at]
+            held[at] = given
+        return changes
+
+    def _slots(self, bucket: int, owners: Ints) -> tuple[Ints, Ints]:
+        """The block of a bucket and the positions in it of owners, which are ascending and distinct."""
+        known, values = self._blocks.get(bucket, (_NONE, np.zeros((0, self.width), np.int64)))
+        at = np.searchsorted(known, owners)
+        missing = np.ones(len(owners), np.bool_)
+        missing[at < len(known)] = known[at[at < len(known)]] != owners[at < len(known)]
+        if missing.any():
+            known, values = np.insert(known, at[missing], owners[missing]), np.insert(values, at[missing], 0, axis=0)
+            self._blocks[bucket] = known, values
+            at = np.searchsorted(known, owners)
+        return values, at
+
+    def between(self, first: int | None, last: int) -> list[int]:
+        """The buckets in first..last that hold rows, ascending; None: from the oldest on."""
+        if first is not None and last - first < len(self._blocks):
+            return [bucket for bucket in range(first, last + 1) if bucket in self._blocks]
+        return sorted(bucket for bucket in self._blocks if bucket <= last and (first is None or first <= bucket))
+
+    def rows_in(self, bucket: int) -> int:
+        """How many rows a bucket holds."""
+        block = self._blocks.get(bucket)
+        return 0 if block is None else len(block[0])
+
+    def gather(self, buckets: Sequence[int]) -> Iterator[tuple[int, Ints, Ints]]:
+        """(bucket, owners, values) of the given buckets that hold rows; the arrays are the state itself."""
+        for bucket in buckets:
+            block = self._blocks.get(bucket)
+            if block is not None:
+                yield bucket, *block
+
+
+_NONE: Ints = np.zeros(0, np.int64)
+
+
+def _runs(ascending: Ints) -> Iterator[tuple[int, slice]]:
+    """The stretches of equal numbers in a sorted array."""
+    edges = np.flatnonzero(np.diff(ascending)) + 1
+    starts, stops = [0, *edges.tolist()], [*edges.tolist(), len(ascending)]
+    for start, stop in zip(starts, stops, strict=True):
+        if start < stop:
+            yield int(ascending[start]), slice(start, stop)

@@ -1,0 +1,95 @@
+"""Whatever the order, the cuts, the steps of the watermark and the restarts: the windows are those of the naive reference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.windows.reference import DAY, HOUR, MINUTE, PANE, Booking, Share
+from tests.windows.shell import Shell, Update
+
+DAY_0 = 19_723 * DAY  # 2024-01-01
+
+TIMES = st.builds(
+    lambda day, hour, minute, us: DAY_0 + day * DAY + hour * HOUR + minute * MINUTE + us,
+    st.sampled_from((0, 0, 0, 1, 6, 7, 27, 28, 35)),
+    st.sampled_from((0, 0, 5, 6, 23)),
+    st.sampled_from((0, 0, 4, 5, 50, 55, 59)),
+    st.sampled_from((0, 1, MINUTE - 1)),
+)
+PLACES = st.tuples(st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b")), st.sampled_from(("", "cli")), st.sampled_from(("m", "n")))
+SHARES = st.builds(lambda kpart, place, at: Share(kpart, *place, at // PANE * PANE), st.integers(0, 1), PLACES, TIMES)
+AMOUNT = st.integers(1, 3)
+BOOKINGS = st.builds(
+    lambda at, kind, place, work_class, name, amount: Booking(at, kind, *place[1:], work_class, ((name, amount),) if kind != "moved" else ()),
+    TIMES,
+    st.sampled_from(("credit", "debit", "moved")),
+    PLACES,
+    st.sampled_from(("", "core", "low_value")),
+    st.sampled_from(("items_completed", "value_credited_milli", "abandoned_standard_cost_micro_usd_reversed")),
+    AMOUNT,
+)
+PANES = st.dictionaries(SHARES, st.fixed_dictionaries({"requests": AMOUNT}, optional={"tokens": AMOUNT, "repeated_prompts": AMOUNT}), max_size=4)
+ITEMS = st.dictionaries(
+    st.tuples(st.integers(0, 1), st.sampled_from(("acme", "beta")), st.sampled_from(("i", "j"))),
+    st.lists(BOOKINGS, min_size=1, max_size=3),
+    max_size=2,
+)
+ACTORS = st.sets(st.tuples(SHARES, st.sampled_from((1, 2, 2**64 - 1))), max_size=4)
+UPDATES = st.one_of(st.tuples(st.just("panes"), PANES), st.tuples(st.just("items"), ITEMS), st.tuples(st.just("actors"), ACTORS))
+
+WATERMARK_STEPS = (0, 1, MINUTE, PANE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY)
+CLOCK_STEPS = (0, MINUTE // 100, MINUTE // 30, MINUTE, 2 * HOUR)
+ACTIONS = st.one_of(
+    st.tuples(st.just("consume"), st.integers(1, 3)),
+    st.tuples(st.just("advance"), st.sampled_from(WATERMARK_STEPS), st.sampled_from(CLOCK_STEPS), st.booleans()),
+    st.tuples(st.just("restart"), st.integers(0, 3)),
+)
+
+
+def with_marks(log: list[tuple[str, Update]]) -> list[tuple[str, Any]]:
+    """The log as a join agent would write it: an actor has a pane, and panes that an item leaves stay marked."""
+    out: list[tuple[str, Any]] = []
+    items: dict[tuple[int, str, str], list[Booking]] = {}
+    for kind, update in log:
+        if kind == "items":
+            assert isinstance(update, dict)
+            marked = {}
+            for item, bookings in update.items():
+                left = [b._replace(kind="moved", amounts=()) for b in items.get(item, [])]  # type: ignore[call-overload]
+                marked[item] = [*bookings, *left]
+            items |= marked  # type: ignore[arg-type]
+            out.append((kind, marked))
+            continue
+        if kind == "actors":
+            out.append(("panes", {share: {"requests": 1} for share, _ in update}))  # type: ignore[misc, str-unpack]
+        out.append((kind, update))
+    return out
+
+
+def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int) -> None:
+    """Run a schedule, then bring everything to the end and compare."""
+    watermark, now = start, clock
+    for action, *values in actions:
+        if action == "consume":
+            shell.consume(values[0])
+        elif action == "advance":
+            watermark, now = watermark + values[0], now + values[1]
+            shell.advance(watermark, now, flush=values[2])
+        elif shell.watermark is not None:
+            shell.restart(ahead=values[0])
+    shell.consume(len(shell.log))
+    shell.advance(watermark, now, flush=True)
+    shell.expect()
+    assert not shell.engine.waiting
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(UPDATES, max_size=8), st.lists(ACTIONS, max_size=12), TIMES, st.sampled_from((0, 3 * HOUR, 400 * DAY)))
+def test_any_schedule_gives_the_windows_of_the_reference(
+    log: list[tuple[str, Update]], actions: list[tuple[Any, ...]], start: int, wall_lag: int
+) -> None:
+    shell = Shell(log=with_marks(log))
+    play(shell, actions, start=start, clock=start + wall_lag)
