@@ -50,18 +50,26 @@ class Migration:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def statements(self) -> list[str]:
-        """The statements, each with the comment above it."""
-        found, lines = [], []
-        for line in self.text.splitlines():
-            lines.append(line)
-            if line.rstrip().endswith(";") and not line.lstrip().startswith("--"):
-                found.append("\n".join(lines).strip().removesuffix(";"))
-                lines = []
-        if any(line.strip() and not line.lstrip().startswith("--") for line in lines):
+        """The statements, each with the comment above it. Raises SetupError when the last one is not ended."""
+        try:
+            return split(self.text)
+        except ValueError as error:
             raise SetupError(
-                f"migration {self.name}: the last statement has no ';' at its end", remedy="end it with ';'"
-            )
-        return found
+                f"migration {self.number:04d}_{self.name}: {error}", remedy="end its last statement with ';'"
+            ) from error
+
+
+def split(text: str) -> list[str]:
+    """The statements of SQL text, each with the comment above it; ';' at the end of a line ends one. Raises ValueError when the last has none."""
+    found, lines = [], []
+    for line in text.splitlines():
+        lines.append(line)
+        if line.rstrip().endswith(";") and not line.lstrip().startswith("--"):
+            found.append("\n".join(lines).strip().removesuffix(";"))
+            lines = []
+    if any(line.strip() and not line.lstrip().startswith("--") for line in lines):
+        raise ValueError("the text ends within a statement")
+    return found
 
 
 def shipped() -> list[Migration]:

@@ -3,17 +3,17 @@
 INSERT INTO {scratch}.bookings
 WITH
     amounts AS (
-        -- A credit at its time and its debit, which repeats it, when it ends. A link that made the item evidence books no credit, so nothing ends.
+        -- A credit at its time and its debit, which repeats it, when it ends. What a link leaves, a credit of 0, is only remembered: no credit
+        -- is booked, its debit is.
         SELECT
             kpart, tenant, work_item_id, side.1 AS at, team, place.tool AS tool, place.model AS model, work_class,
             if(side.2 = 'credited',
                 [0, 0, 0, 0, 0, 0, 0, 0, place.value, 0, place.value * is_assisted_value, 0, place.tokens, 0, place.cost, 0, 0, 0, 0, 0],
                 [0, 0, 0, 0, 0, 0, 0, 0, 0, place.value, 0, place.value * is_assisted_value, 0, place.tokens, 0, place.cost, 0, 0, 0, 0]
             ) AS amount
-        FROM {scratch}.credits
-        ARRAY JOIN places AS place
-        ARRAY JOIN [(at, 'credited'), (ends_at, 'debited')] AS side
-        WHERE is_booked AND side.1 != toDateTime64(0, 6, 'UTC')
+        FROM (SELECT *, arrayJoin(places) AS place FROM {scratch}.credits) AS c
+        ARRAY JOIN [(c.at, 'credited'), (c.ends_at, 'debited')] AS side
+        WHERE if(side.2 = 'credited', c.is_booked, side.1 != toDateTime64(0, 6, 'UTC'))
 
         UNION ALL
 
@@ -43,23 +43,23 @@ WITH
         UNION ALL
 
         SELECT
-            a.kpart, a.tenant, a.work_item_id, side.1, a.team, line.tool, line.model, '',
-            if(side.2 = 'booked',
+            a.kpart, a.tenant, a.work_item_id, a.side.1, a.team, line.tool, line.model, '',
+            if(a.side.2 = 'booked',
                 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, line.tokens, 0, line.cost, 0],
                 [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, line.tokens, 0, line.cost]
             )
         FROM (
             SELECT
-                kpart, tenant, work_item_id, history[n].occurred_at AS at, if(first_completion != 0 AND n > first_completion, team_at[n], last_team) AS team,
+                kpart, tenant, work_item_id, if(first_completion != 0 AND n > first_completion, team_at[n], last_team) AS team,
+                toDate(history[n].occurred_at) AS day,
                 arrayFirstIndex((b, a, i) -> i > n AND b = 'canceled' AND a != 'canceled', before, after, arrayEnumerate(history)) AS left_n,
-                if(left_n = 0, toDateTime64(0, 6, 'UTC'), history[left_n].occurred_at) AS ends_at
+                arrayJoin(arrayConcat([(history[n].occurred_at, 'booked')], if(left_n = 0, [], [(history[left_n].occurred_at, 'reversed')]))) AS side
             FROM {scratch}.histories
             ARRAY JOIN arrayEnumerate(history) AS n
             WHERE before[n] != 'canceled' AND after[n] = 'canceled'
         ) AS a
         INNER JOIN (SELECT * FROM {scratch}.lines WHERE {scope}) AS line ON line.kpart = a.kpart AND line.tenant = a.tenant AND line.work_item_id = a.work_item_id
-        ARRAY JOIN [(a.at, 'booked'), (a.ends_at, 'reversed')] AS side
-        WHERE line.usage_day <= toDate(a.at) + 14 AND side.1 != toDateTime64(0, 6, 'UTC')
+        WHERE line.usage_day <= a.day + 14
     )
 SELECT
     kpart, tenant, work_item_id, toStartOfFiveMinutes(toDateTime(at, 'UTC')) AS pane_start, team, tool, model, work_class,

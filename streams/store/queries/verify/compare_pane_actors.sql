@@ -2,7 +2,7 @@
 SELECT {outcome}
 FROM (
     SELECT
-        [toString(kpart), tenant, team, tool, model, formatDateTime(pane_start, '%F %R'), toString(actor_hash)] AS key,
+        [toString(kpart), tenant, team, tool, model, toString(pane_start), toString(actor_hash)] AS key,
         1 AS is_compared,
         max(is_stored) != max(NOT is_stored) AS is_different,
         max(is_ahead) AS is_moved

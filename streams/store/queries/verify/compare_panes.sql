@@ -2,7 +2,7 @@
 SELECT {outcome}
 FROM (
     SELECT
-        [toString(kpart), tenant, team, tool, model, formatDateTime(pane_start, '%F %R')] AS key,
+        [toString(kpart), tenant, team, tool, model, toString(pane_start)] AS key,
         sumIf(sums, is_stored) AS stored,
         sumIf(sums, NOT is_stored) AS expected,
         stored != 0 OR expected != 0 AS is_compared,

@@ -8,7 +8,7 @@ FROM (
             SELECT id, change.1 AS at, sum(sums * change.2) AS sums_change, 0 AS people_change
             FROM {scratch}.slots
             ARRAY JOIN [(slot + {slide_s:UInt32}, 1), (slot + {size_s:UInt32} + {slide_s:UInt32}, -1)] AS change
-            WHERE size = {size:String} AND crowd % {buckets:UInt64} = {bucket:UInt64}
+            WHERE size = {size:String} AND modulo(crowd, {buckets:UInt64}) = {bucket:UInt64}
             GROUP BY id, at
 
             UNION ALL
@@ -21,7 +21,7 @@ FROM (
                         crowd, slot,
                         lagInFrame(slot, 1, 0) OVER (PARTITION BY crowd, actor_hash ORDER BY slot ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS slot_before
                     FROM {scratch}.presence
-                    WHERE size = {size:String} AND crowd % {buckets:UInt64} = {bucket:UInt64}
+                    WHERE size = {size:String} AND modulo(crowd, {buckets:UInt64}) = {bucket:UInt64}
                 )
                 ARRAY JOIN [
                     (greatest(slot, slot_before + {size_s:UInt32}) + {slide_s:UInt32}, 1), (slot + {size_s:UInt32} + {slide_s:UInt32}, -1)
@@ -52,30 +52,31 @@ FROM (
 
                 UNION ALL
 
-                SELECT
-                    sipHash64(tenant, grouping, team, tool, model, work_class) AS id,
-                    toUnixTimestamp(window_end),
-                    arrayDotProduct(
-                        [
-                            requests, failed_requests, partial_requests, unknown_requests, unpriced_requests, requests_without_cost, input_tokens,
-                            cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, tokens,
-                            standard_cost_micro_usd, cost_micro_usd, other_cost_micro_usd, unattributed_requests, unattributed_tokens,
-                            unattributed_standard_cost_micro_usd, enabling_requests, enabling_tokens, enabling_standard_cost_micro_usd,
-                            repeated_prompts, items_completed, items_assisted, items_assisted_unknown, items_lightly_assisted, items_unassisted,
-                            items_closed_without_work, items_reopened, items_canceled, value_credited_milli, value_debited_milli,
-                            assisted_value_credited_milli, assisted_value_debited_milli, matched_tokens_credited, matched_tokens_debited,
-                            matched_standard_cost_micro_usd_credited, matched_standard_cost_micro_usd_debited, abandoned_tokens_booked,
-                            abandoned_tokens_reversed, abandoned_standard_cost_micro_usd_booked, abandoned_standard_cost_micro_usd_reversed
-                        ],
-                        {factors:Array(Int64)}
-                    ) AS sums,
-                    sums + contributors * {people_factor:Int64},
-                    1
+                SELECT id, window_end_s, sums + contributors * {people_factor:Int64}, 1
                 FROM (
-                    SELECT * FROM value_windows FINAL
+                    SELECT
+                        sipHash64(tenant, grouping, team, tool, model, work_class) AS id,
+                        toUnixTimestamp(window_end) AS window_end_s,
+                        contributors,
+                        arrayDotProduct(
+                            [
+                                requests, failed_requests, partial_requests, unknown_requests, unpriced_requests, requests_without_cost,
+                                input_tokens, cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens,
+                                tokens, standard_cost_micro_usd, cost_micro_usd, other_cost_micro_usd, unattributed_requests, unattributed_tokens,
+                                unattributed_standard_cost_micro_usd, enabling_requests, enabling_tokens, enabling_standard_cost_micro_usd,
+                                repeated_prompts, items_completed, items_assisted, items_assisted_unknown, items_lightly_assisted,
+                                items_unassisted, items_closed_without_work, items_reopened, items_canceled, value_credited_milli,
+                                value_debited_milli, assisted_value_credited_milli, assisted_value_debited_milli, matched_tokens_credited,
+                                matched_tokens_debited, matched_standard_cost_micro_usd_credited, matched_standard_cost_micro_usd_debited,
+                                abandoned_tokens_booked, abandoned_tokens_reversed, abandoned_standard_cost_micro_usd_booked,
+                                abandoned_standard_cost_micro_usd_reversed
+                            ],
+                            {factors:Array(Int64)}
+                        ) AS sums
+                    FROM value_windows FINAL
                     WHERE size = {size:String} AND status = 'final' AND window_end <= toDateTime({final_until:UInt32}, 'UTC') AND {scope}
                 )
-                WHERE sums != 0 AND id IN (SELECT id FROM {scratch}.groups WHERE crowd % {buckets:UInt64} = {bucket:UInt64})
+                WHERE sums != 0 AND id IN (SELECT id FROM {scratch}.groups WHERE modulo(crowd, {buckets:UInt64}) = {bucket:UInt64})
             )
             GROUP BY id, window_end
         )
@@ -85,7 +86,7 @@ FROM (
         0 AS is_moved,
         if(
             is_different,
-            [g.group.1, g.group.2, g.group.3, g.group.4, g.group.5, g.group.6, {size:String}, formatDateTime(toDateTime(window_end, 'UTC'), '%F %R')],
+            [g.group.1, g.group.2, g.group.3, g.group.4, g.group.5, g.group.6, {size:String}, toString(toDateTime(window_end, 'UTC'))],
             []
         ) AS key
     FROM compared

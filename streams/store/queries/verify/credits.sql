@@ -15,40 +15,47 @@ WITH
     -- One row a judgement and (tool, model): usage by the end of the day of completion, and 14 days later.
     used AS (
         SELECT
-            kpart, tenant, work_item_id, n, line.tool AS tool, line.model AS model,
+            kpart, tenant, work_item_id, n, tool, model,
             countIf(is_matched) AS matched_lines,
-            sumIf(line.cost, is_matched) AS cost,
-            sumIf(line.requests, is_matched) AS requests,
-            sumIf(line.tokens, is_matched) AS tokens,
-            sumIf(line.incomplete_events, is_matched) AS incomplete_events,
-            sumIf(line.requests, is_before) AS requests_before,
-            sumIf(line.known_requests, is_before) AS known_before,
-            sumIf(line.cost, is_before) AS cost_before,
-            line.usage_day <= toDate(judged.completed_at) AS is_before,
-            line.usage_day <= toDate(judged.completed_at) + 14 AS is_matched
-        FROM judged
-        INNER JOIN (SELECT * FROM {scratch}.lines WHERE {scope}) AS line USING (kpart, tenant, work_item_id)
+            sumIf(line_cost, is_matched) AS cost,
+            sumIf(line_requests, is_matched) AS requests,
+            sumIf(line_tokens, is_matched) AS tokens,
+            sumIf(incomplete_events, is_matched) AS incomplete,
+            sumIf(line_requests, is_before) AS requests_before,
+            sumIf(known_requests, is_before) AS known_before,
+            sumIf(line_cost, is_before) AS cost_before
+        FROM (
+            SELECT
+                kpart, tenant, work_item_id, judged.n AS n, line.tool AS tool, line.model AS model, line.requests AS line_requests,
+                line.known_requests AS known_requests, line.incomplete_events AS incomplete_events, line.tokens AS line_tokens, line.cost AS line_cost,
+                line.usage_day <= toDate(judged.completed_at) AS is_before,
+                line.usage_day <= toDate(judged.completed_at) + 14 AS is_matched
+            FROM judged
+            INNER JOIN (SELECT * FROM {scratch}.lines WHERE {scope}) AS line USING (kpart, tenant, work_item_id)
+        )
         GROUP BY kpart, tenant, work_item_id, n, tool, model
     ),
     summed AS (
         SELECT
             kpart, tenant, work_item_id, n,
             arraySort(groupArrayIf((tool, model, cost, requests, tokens), matched_lines > 0)) AS lines,
-            sum(incomplete_events) AS incomplete,
-            sum(requests_before) AS requests,
-            sum(known_before) AS known,
-            sum(cost_before) AS cost
+            sum(used.incomplete) AS incomplete_events,
+            sum(used.requests_before) AS requests_by_then,
+            sum(used.known_before) AS known_by_then,
+            sum(used.cost_before) AS cost_by_then
         FROM used
         GROUP BY kpart, tenant, work_item_id, n
     ),
     valued AS (
         SELECT
-            judged.*, m.container AS container, m.sized AS sized, m.work_class AS class_by_rule,
-            summed.lines AS lines, summed.incomplete AS incomplete,
+            judged.kpart AS kpart, judged.tenant AS tenant, judged.work_item_id AS work_item_id, judged.n AS n, judged.history AS history,
+            judged.before AS before, judged.after AS after, judged.is_link AS is_link, judged.is_evidence AS is_evidence, judged.at AS at,
+            judged.team AS team, m.container AS container, m.sized AS sized, m.work_class AS class_by_rule,
+            summed.lines AS lines, summed.incomplete_events AS incomplete,
             multiIf(
-                summed.requests > 0 AND summed.known = 0, 'assisted_unknown',
-                summed.requests >= 3 AND summed.cost >= {assisted_cost:Int64}, 'assisted',
-                summed.requests > 0, 'lightly_assisted',
+                summed.requests_by_then > 0 AND summed.known_by_then = 0, 'assisted_unknown',
+                summed.requests_by_then >= 3 AND summed.cost_by_then >= {assisted_cost:Int64}, 'assisted',
+                summed.requests_by_then > 0, 'lightly_assisted',
                 judged.is_worked, 'unassisted',
                 'closed_without_work') AS assistance,
             m.container OR judged.is_evidence OR assistance = 'closed_without_work' AS is_excluded,
@@ -63,7 +70,8 @@ WITH
             if(is_excluded, 0, intDiv(2 * m.base_milli * factor.1 + factor.2, 2 * factor.2)) AS value
         FROM judged
         INNER JOIN {scratch}.matches AS m ON m.since = judged.since AND m.item_type = judged.item_type AND m.labels = judged.labels
-        LEFT JOIN summed USING (kpart, tenant, work_item_id, n)
+        LEFT JOIN summed
+            ON summed.kpart = judged.kpart AND summed.tenant = judged.tenant AND summed.work_item_id = judged.work_item_id AND summed.n = judged.n
     ),
     -- A link changes nothing for a credit that is 0 already.
     standing AS (
@@ -84,7 +92,7 @@ WITH
             assistance IN ('unassisted', 'closed_without_work') OR empty(lines) AS is_unallocated,
             arrayMap(w -> intDiv(value * w, total), weights) AS whole,
             arraySlice(
-                arraySort(i -> (-((value * weights[i]) % total), lines[i].1, lines[i].2), arrayEnumerate(lines)),
+                arraySort(i -> (-modulo(value * weights[i], total), lines[i].1, lines[i].2), arrayEnumerate(lines)),
                 1, toUInt32(value - arraySum(whole))
             ) AS favoured,
             arraySort(i -> (-weights[i], lines[i].1, lines[i].2), arrayEnumerate(lines))[1] AS heaviest

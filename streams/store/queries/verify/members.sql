@@ -9,5 +9,5 @@ FROM (
     SELECT tenant, team, tool, model, '' AS work_class FROM {scratch}.panes
     UNION DISTINCT
     SELECT tenant, team, tool, model, work_class FROM {scratch}.bookings
-)
-CROSS JOIN {scratch}.groupings
+) AS places
+CROSS JOIN {scratch}.groupings AS groupings

@@ -8,5 +8,5 @@ SELECT
         watermark < fixed_watermark
         OR NOT arrayAll(f -> arrayExists(p -> p.1 = f.1 AND p.2 >= f.2 AND p.3 >= f.3, positions), fixed)
     ) AS behind,
-    toUnixTimestamp64Micro(min(watermark)) AS watermark
+    toUnixTimestamp64Micro(min(watermark)) AS agent_watermark
 FROM window_checkpoints FINAL
