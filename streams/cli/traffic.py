@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import sys
-from contextlib import closing
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -27,7 +26,8 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     panel: dict[str, Any] = {"rich_help_panel": "Put events in"}
     app.command(
-        epilog="Examples:  tokenworth demo\n\n           tokenworth demo --exit --events 60000 --json facts.json", **panel
+        epilog="Examples:  tokenworth demo\n\n           tokenworth demo --exit --events 60000 --json facts.json",
+        **panel,
     )(demo)
     app.command(
         epilog="Examples:  tokenworth replay runs.csv.gz --mapping agent_runs\n\n"
@@ -38,11 +38,15 @@ def register(app: typer.Typer) -> None:
 
 def demo(
     *,
-    leave: Annotated[bool, typer.Option("--exit", help="End after the screen instead of staying up for queries.")] = False,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End after the screen instead of staying up for queries.")
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, help="Decides the traffic.")] = 7,
     days: Annotated[int, typer.Option(min=1, max=366, help="Episodes are injected from 21 days on.")] = 28,
     teams: Annotated[int, typer.Option(min=1, max=200)] = 12,
-    events: Annotated[int, typer.Option(min=1000, max=20_000_000, help="Usage events; spend does not depend on them.")] = 600_000,
+    events: Annotated[
+        int, typer.Option(min=1000, max=20_000_000, help="Usage events; spend does not depend on them.")
+    ] = 600_000,
     facts: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the same facts there.")] = None,
     broker: BrokerChoice = "auto",
     data_dir: DataDir = None,
@@ -63,8 +67,7 @@ def demo(
         _writable(facts)
     kafka_port, clickhouse_port = (0, 0) if leave else (_free_or_any(9092), _free_or_any(8123))
     options = DemoOptions(seed, days, teams, events, broker, kafka_port, clickhouse_port)
-    with closing(run_demo(options, settings, Reporter())) as running:
-        shown = next(running)
+    with run_demo(options, settings, Reporter()) as shown:
         console = Console(width=max(WIDTH, Console().width) if sys.stdout.isatty() else 160, highlight=False)
         console.print()
         for line in render(shown.story):
@@ -93,7 +96,9 @@ def _invite(stack: Stack, *, default_ports: bool) -> None:
         typer.echo(f"    export TOKENWORTH_KAFKA={stack.kafka} TOKENWORTH_CLICKHOUSE={stack.clickhouse}")
     typer.echo("    tokenworth windows --team search        tokenworth alerts        tokenworth fates")
     url = stack.clickhouse.rpartition("/")[0]
-    typer.echo(f"    curl '{url}/?database=tokenworth' -d 'SELECT * FROM v_spend_fate_daily LIMIT 5 FORMAT PrettyCompact'")
+    typer.echo(
+        f"    curl '{url}/?database=tokenworth' -d 'SELECT * FROM v_spend_fate_daily LIMIT 5 FORMAT PrettyCompact'"
+    )
 
 
 def _writable(path: Path) -> None:
@@ -108,9 +113,14 @@ def replay(
     *,
     file: Annotated[Path, typer.Argument(help=".csv or .jsonl, each also with .gz.")],
     mapping: Annotated[str, typer.Option(help="A TOML file, or one that ships: agent_runs, github_pull_requests.")],
-    speed: Annotated[float | None, typer.Option(min=0.001, help="Event-time seconds per second [as fast as it goes].")] = None,
+    speed: Annotated[
+        float | None, typer.Option(min=0.001, help="Event-time seconds per second [as fast as it goes].")
+    ] = None,
     publish_only: Annotated[
-        bool, typer.Option("--publish-only", help="Without init: needs Kafka, but neither ClickHouse nor the extra 'worker'.")
+        bool,
+        typer.Option(
+            "--publish-only", help="Without init: needs Kafka, but neither ClickHouse nor the extra 'worker'."
+        ),
     ] = False,
     json: AsJson = False,
 ) -> None:
@@ -141,7 +151,9 @@ def replay(
     if json:
         print_json(facts)
         return
-    typer.echo(f"{table.rows:,} rows made {table.usage_events:,} usage events and {table.work_item_events:,} work-item events")
+    typer.echo(
+        f"{table.rows:,} rows made {table.usage_events:,} usage events and {table.work_item_events:,} work-item events"
+    )
     for reason, number in table.reasons.most_common():
         typer.echo(f"  {number:,} rows skipped: {reason}")
     typer.echo("a worker applies them: tokenworth worker; then: tokenworth windows --by model")

@@ -46,7 +46,9 @@ def as_facts(story: Story, seconds: float) -> dict[str, Any]:
                 "standard_cost_micro_usd": round(team.spend_usd * 1e6),
                 "standard_cost_before_micro_usd": _micro(team.spend_before_usd),
                 "core_value_milli": round(team.core_value * 1000),
-                "core_value_before_milli": None if team.core_value_before is None else round(team.core_value_before * 1000),
+                "core_value_before_milli": None
+                if team.core_value_before is None
+                else round(team.core_value_before * 1000),
                 "core_per_mtok": team.core_per_mtok,
                 "core_per_mtok_before": team.core_per_mtok_before,
                 "reopened": team.reopened,

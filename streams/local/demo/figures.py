@@ -40,6 +40,11 @@ class TeamStory:
     shares: Mapping[str, float]
     reading: str = ""
 
+    @property
+    def on_call(self) -> bool:
+        """Most of its spend enables others: its own items say little about it."""
+        return self.shares.get("enabling", 0.0) >= 0.5
+
 
 @dataclass(frozen=True, slots=True)
 class FiredAlert:

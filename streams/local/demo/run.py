@@ -14,17 +14,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from streams.agents.initialise import initialise
 from streams.agents.topics import end_offsets
 from streams.config import INPUT_TOPICS, Settings
+from streams.errors import VerifyFailed
 from streams.events.keys import partition_of
 from streams.local.demo.figures import Records, Speed, Story, Verified
 from streams.local.demo.story import tell
@@ -37,10 +38,11 @@ from streams.publish.bulk import publish_records
 from streams.store.alerts import load_watermark
 from streams.store.client import connect
 from streams.store.reading import read
+from streams.store.verify import verify
 from streams.store.windows import load_checkpoint
 
 PARTITIONS: Final = 4
-IDLE_S: Final = 15
+IDLE_S: Final = 20
 """The demo need not wait the usual 30 s until an input that ended no longer holds the watermark back."""
 _POLL_S: Final = 0.25
 
@@ -75,10 +77,13 @@ class Shown:
     seconds: float
 
 
+@contextmanager
 def run_demo(options: DemoOptions, settings: Settings, reporter: Reporter) -> Iterator[Shown]:
-    """Yields once, with the stack running; closing the iterator stops it. Raises SetupError when the stack cannot start."""
+    """Inside the block the stack runs on, for queries. Raises SetupError when it cannot start, VerifyFailed when it cannot be verified."""
     began = time.monotonic()
-    reporter.say(f"making {options.events:,} usage events of {options.teams} teams over {options.days} days, seed {options.seed}")
+    reporter.say(
+        f"making {options.events:,} usage events of {options.teams} teams over {options.days} days, seed {options.seed}"
+    )
     traffic = make_traffic(
         seed=options.seed,
         days=options.days,
@@ -93,7 +98,12 @@ def run_demo(options: DemoOptions, settings: Settings, reporter: Reporter) -> It
         directory, options.broker, kafka_port=options.kafka_port, clickhouse_port=options.clickhouse_port
     ) as stack:
         at = settings.model_copy(
-            update={"kafka": stack.kafka, "clickhouse": stack.clickhouse, "partitions": PARTITIONS, "data_dir": directory}
+            update={
+                "kafka": stack.kafka,
+                "clickhouse": stack.clickhouse,
+                "partitions": PARTITIONS,
+                "data_dir": directory,
+            }
         )
         initialise(at)
         streamed = _stream(at, stack, traffic, reporter)
@@ -209,7 +219,12 @@ def _judged(client: Any, final_us: int) -> bool:
 
 
 def _verify(settings: Settings) -> Verified:
-    raise NotImplementedError
+    client = connect(settings.clickhouse)
+    report = verify(client, allowed_lateness_s=settings.allowed_lateness_s)
+    client.close()
+    if report.note:
+        raise VerifyFailed(report.note, remedy="see the worker's log")
+    return Verified(report.rows, report.different)
 
 
 def _empty(directory: Path) -> None:

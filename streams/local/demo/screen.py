@@ -73,13 +73,11 @@ def _head(story: Story) -> Iterator[Text]:
     line = Text.assemble(
         (f"  LAST WEEK: AI SPEND {change(*spend)}, CORE WORK {change(*core)}", "bold"),
     )
-    extra = spend[1] - spend[0]
+    extra = (spend[1] or 0.0) - (spend[0] or 0.0)
     if extra > 0 and story.drivers:
-        share = sum(usd for _, usd in story.drivers) / extra
+        share = round(100 * sum(usd for _, usd in story.drivers) / extra)
         line.append(
-            f"    {share:.0%} of the extra ${extra:,.0f} came from {len(story.drivers)} of {len(story.teams)} teams".replace(
-                "%", " %"
-            )
+            f"    {share} % of the extra ${extra:,.0f} came from {len(story.drivers)} of {len(story.teams)} teams"
         )
     yield line
     yield Text()
@@ -115,7 +113,7 @@ def _fates(story: Story) -> Iterator[Text]:
     legend, width = Text("  "), 0
     rounded = _rounded(shares)
     for name in FATES:
-        if not story.fates.get(name):
+        if not rounded[name]:
             continue
         mark, title, style = _FATE_MARKS[name]
         entry = f"{title} {rounded[name]} %"
@@ -142,7 +140,7 @@ def _rounded(shares: dict[str, float]) -> dict[str, int]:
 def _teams(story: Story) -> Iterator[Text]:
     yield Text(f"  {'by AI spend':<18}{'spend/wk':>15}   {'core work/wk':>14}   {'core per Mtok':>14}   reading")
     for rank, team in _shown(story.teams):
-        ratio = "." if team.core_per_mtok is None else f"{team.core_per_mtok:.3f}"
+        ratio = "." if team.core_per_mtok is None or team.on_call else f"{team.core_per_mtok:.3f}"
         line = Text(
             f"  #{rank:<3}{team.team:<14}"
             f"{f'${team.spend_usd:,.0f}':>8}{change(team.spend_before_usd, team.spend_usd):>7}   "
@@ -181,7 +179,8 @@ def _alerts(story: Story) -> Iterator[Text]:
         yield _told(told, story.begin_us)
     for alert in story.false_alerts:
         yield Text(
-            f"    FALSE   {alert.team:<14} {alert.rule:<28} began {_day(alert.started_us, story.begin_us)}", "red"
+            f"    FALSE   {alert.team:<14} {alert.rule.replace('_', ' '):<26} began {_day(alert.started_us, story.begin_us)}",
+            "red",
         )
     if story.quiet:
         yield Text(f"    quiet, as they should be: {', '.join(story.quiet)}")
@@ -192,22 +191,19 @@ def _told(told: Told, begin_us: int) -> Text:
     episode = told.episode
     if not told.found:
         return Text(f"    MISSED  {episode.team:<14} {episode.what}; began {_day(episode.begin_us, begin_us)}", "red")
-    names = ", ".join(rule.replace("_", " ") for rule in told.rules)
+    first, *more = told.rules
+    names = first.replace("_", " ") + (f" (+{len(more)})" if more else "")
     return Text(
-        f"    {told.kind:<7} {episode.team:<14} {names:<38} began {_day(episode.begin_us, begin_us)}   told after {_duration(told.after_us)}"
+        f"    {told.kind:<7} {episode.team:<14} {names:<26} began {_day(episode.begin_us, begin_us)}   told after {_duration(told.after_us)}"
     )
 
 
 def _trust(story: Story) -> Iterator[Text]:
     records, verified = story.records, story.verified
-    adds_up = records.applied + records.duplicate + records.dead == records.produced
+    equal = "=" if records.add_up else "ARE NOT"
+    sum_ = f"{records.applied:,} applied + {records.duplicate:,} duplicate + {records.dead:,} dead letters"
     yield Text.assemble(
-        "  Can you trust it?  ",
-        (
-            f"{records.produced:,} records {'=' if adds_up else 'ARE NOT'} {records.applied:,} applied + {records.duplicate:,} duplicate"
-            f" + {records.dead:,} dead letter",
-            "" if adds_up else "bold red",
-        ),
+        "  Can you trust it?  ", (f"{records.produced:,} records {equal} {sum_}", "" if records.add_up else "bold red")
     )
     yield Text.assemble(
         " " * 21,

@@ -62,7 +62,7 @@ _CORE_VALUE: Final = 0.97
 _ENDING: Final = (*["completed"] * 18, "canceled", *["completed"] * 14, "canceled")
 _QUALITY: Final = (*["full"] * 96, "unknown", "unknown", "partial", "partial")
 _WORKDAYS: Final = {"core": 4.4, "supporting": 3.4, "low_value": 2.0}
-_LATE: Final = {"low_value_burn": 0.12, "busywork": 0.30, "context_bloat": 0.24}
+_LATE: Final = {"low_value_burn": 0.2, "busywork": 0.30, "context_bloat": 0.24}
 """Share of the core items that tokenmaxxing keeps from being finished: they end eight days later."""
 _BUSY_WEEK: Final = {"low_value_burn": 60.0, "busywork": 26.0}
 """Low-value items a week that it makes instead."""
