@@ -25,6 +25,8 @@ Record = tuple[str, bytes, bytes | None, int | None]
 
 _BATCH_BYTES: Final = 512 << 10
 _IN_FLIGHT: Final = 16
+_SEND_ALL_EVERY: Final = 10_000
+"""Records after which no batch waits for more: a topic with few events would otherwise arrive long after the events that it belongs to."""
 _murmur2 = lru_cache(1 << 16)(murmur2)
 
 
@@ -92,6 +94,9 @@ async def _send_all(
             batch = filling[place] = producer.create_batch()
             batch.append(key=key, value=value, timestamp=now)
         count += 1
+        if count % _SEND_ALL_EVERY == 0:
+            for waiting in list(filling):
+                await send(waiting)
     for place in list(filling):
         await send(place)
     await asyncio.gather(*flying)

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from kafka import KafkaProducer
-from kafka.errors import BrokerResponseError, KafkaError
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, UnknownTopicOrPartitionError
 
 from streams.config import Settings
 from streams.errors import BrokerUnavailable, ConfigError, SetupError, TokenworthError
@@ -16,6 +16,7 @@ from streams.publish.quiet import quiet
 
 _CONNECT_MS: Final = 10_000
 _DELIVERY_MS: Final = 60_000
+_CLOSE_S: Final = 2.0
 _LINGER_MS: Final = 20
 _BATCH_BYTES: Final = 256 << 10
 _UNACKNOWLEDGED: Final = 50_000
@@ -53,13 +54,12 @@ class Producer:
             except (KafkaError, OSError) as error:
                 raise self._explained(error) from error
             try:
-                self.partitions: int = len(self._kafka.partitions_for(topic) or ())
-            except (KafkaError, OSError) as error:
-                self._kafka.close(timeout=0)
-                raise self._explained(error) from error
-        if not self.partitions:
-            self._kafka.close(timeout=0)
-            raise SetupError(f"missing at {settings.kafka}: topic {topic}", remedy="run: tokenworth init")
+                self.partitions = len(self._kafka.partitions_for(topic))
+            except (KafkaTimeoutError, UnknownTopicOrPartitionError) as error:  # it answered before
+                self._disconnect()
+                raise SetupError(
+                    f"missing at {settings.kafka}: topic {topic}", remedy="run: tokenworth init"
+                ) from error
         self._closed = False
         atexit.register(self.close)
 
@@ -96,14 +96,11 @@ class Producer:
         try:
             self.flush()
         finally:
-            self.abandon()
+            self._disconnect()
 
-    def abandon(self) -> None:
-        """Disconnect without waiting for records on their way."""
-        self._closed = True
-        atexit.unregister(self.close)
+    def _disconnect(self) -> None:
         with quiet("kafka"):
-            self._kafka.close(timeout=0)
+            self._kafka.close(timeout=_CLOSE_S)
 
     def _fail(self, error: BaseException) -> None:
         self._failed += 1
