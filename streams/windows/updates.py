@@ -1,7 +1,7 @@
-"""Messages of pane-updates and value-windows: a kind byte, then an Arrow IPC stream.
+"""Messages of pane-updates and value-windows: a kind byte, the xxHash64 of the rest (8 bytes), an Arrow IPC stream.
 
 Updates are absolute: they replace what was known of the same keys. A message concerns one tenant, whose name is its key; watermarks go to
-every partition without a key.
+every partition without a key. The hash is there because readers of Arrow streams do not survive damaged bytes.
 """
 
 from __future__ import annotations
@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
+import xxhash
+
+from streams.windows.families import WINDOW_SCHEMA
+from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
 
 PANES: Final = b"P"
 BOOKINGS: Final = b"B"
@@ -19,12 +24,24 @@ WATERMARKS: Final = b"W"
 WINDOWS: Final = b"V"
 
 ROWS_PER_MESSAGE: Final = 2_000
-"""At most about 800 kB before compression: Kafka refuses messages over 1 MB by default."""
+"""About 800 kB before compression, so that a message stays under the limit of 1 MB that Kafka has by default."""
 
 WATERMARK_SCHEMA: Final = {
     "kpart": pl.UInt16, "usage_next": pl.Int64, "items_next": pl.Int64, "usage_watermark": pl.Int64, "items_watermark": pl.Int64,
 }  # fmt: skip
 
+_PANE_KEY: Final = ("kpart", "tenant", "team", "tool", "model", "pane_start")
+_BOOKING: Final = ("kpart", "tenant", "work_item_id", "at", "team", "tool", "model", "work_class")
+_COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
+    PANES: (*_PANE_KEY, *USAGE_MEASURES),
+    BOOKINGS: (*_BOOKING, *OUTCOME_MEASURES),
+    ACTORS: (*_PANE_KEY, "actor_hash"),
+    WATERMARKS: tuple(WATERMARK_SCHEMA),
+    WINDOWS: tuple(WINDOW_SCHEMA),
+}
+"""What a reader needs of each kind; a message may hold more."""
+
+_HASH_BYTES: Final = 8
 _LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
 
 Message = tuple[bytes, bytes]
@@ -42,15 +59,17 @@ def pack_actors(frame: pl.DataFrame) -> Iterator[Message]:
 
 
 def pack_bookings(frame: pl.DataFrame) -> Iterator[Message]:
-    """All bookings of the items that appear; the bookings of an item stay in one message."""
+    """All bookings of the items that appear; the bookings of an item stay in one message, which may be a longer one."""
     for (tenant,), rows in frame.partition_by("tenant", as_dict=True, maintain_order=True).items():
-        waiting: list[pl.DataFrame] = []
-        for item in rows.partition_by("work_item_id", maintain_order=True):
-            if waiting and sum(map(len, waiting)) + len(item) > ROWS_PER_MESSAGE:
-                yield str(tenant).encode(), _value(BOOKINGS, pl.concat(waiting))
-                waiting = []
-            waiting.append(item)
-        yield str(tenant).encode(), _value(BOOKINGS, pl.concat(waiting))
+        items = rows.sort("kpart", "work_item_id", maintain_order=True)
+        changes = items.select(pl.struct("kpart", "work_item_id").rle_id()).to_series().diff().fill_null(1) != 0
+        starts = [*changes.arg_true().to_list(), len(items)]
+        begin = 0
+        while begin < len(items):
+            after = int(np.searchsorted(starts, begin + ROWS_PER_MESSAGE, side="right")) - 1
+            end = starts[after] if starts[after] > begin else starts[after + 1]
+            yield str(tenant).encode(), _value(BOOKINGS, items[begin:end])
+            begin = end
 
 
 def pack_windows(frame: pl.DataFrame) -> Iterator[Message]:
@@ -64,30 +83,38 @@ def pack_watermarks(rows: Sequence[tuple[int, int, int, int, int]]) -> bytes:
 
 
 def unpack(value: bytes) -> tuple[bytes, pl.DataFrame]:
-    """Kind and rows of a message; ValueError when it is none."""
-    kind = value[:1]
-    if kind not in (PANES, BOOKINGS, ACTORS, WATERMARKS, WINDOWS):
+    """Kind and rows of a message; ValueError when it is none, is damaged, or lacks columns."""
+    kind, digest, stream = value[:1], value[1 : 1 + _HASH_BYTES], value[1 + _HASH_BYTES :]
+    if kind not in _COLUMNS:
         raise ValueError(f"unknown kind of update {kind!r}")
+    if digest != _digest(kind, stream):
+        raise ValueError("damaged update: its hash differs")
     try:
-        frame = pl.from_arrow(pa.ipc.open_stream(pa.py_buffer(value)[1:]).read_all())
-    except (pa.ArrowInvalid, OSError) as error:
+        frame = pl.from_arrow(pa.ipc.open_stream(stream).read_all())
+    except (pa.ArrowException, OSError) as error:
         raise ValueError(f"update is no Arrow stream: {error}") from error
     assert isinstance(frame, pl.DataFrame)
+    if missing := [name for name in _COLUMNS[kind] if name not in frame.columns]:
+        raise ValueError(f"update of kind {kind!r} lacks {', '.join(missing)}")
     return kind, frame
 
 
 def _packed(kind: bytes, frame: pl.DataFrame) -> Iterator[Message]:
-    if frame.is_empty():
-        return
     for (tenant,), rows in frame.partition_by("tenant", as_dict=True, maintain_order=True).items():
         for part in rows.iter_slices(ROWS_PER_MESSAGE):
             yield str(tenant).encode(), _value(kind, part)
 
 
 def _value(kind: bytes, frame: pl.DataFrame) -> bytes:
-    table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+    table = frame.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     sink = pa.BufferOutputStream()
-    sink.write(kind)
     with pa.ipc.new_stream(sink, table.schema, options=_LZ4) as writer:
         writer.write_table(table)
-    return sink.getvalue().to_pybytes()
+    stream = sink.getvalue().to_pybytes()
+    return b"".join((kind, _digest(kind, stream), stream))
+
+
+def _digest(kind: bytes, stream: bytes) -> bytes:
+    hasher = xxhash.xxh64(kind)
+    hasher.update(stream)
+    return hasher.digest()
