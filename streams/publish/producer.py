@@ -60,6 +60,9 @@ class Producer:
                 raise SetupError(
                     f"missing at {settings.kafka}: topic {topic}", remedy="run: tokenworth init"
                 ) from error
+            except (KafkaError, OSError) as error:
+                self._disconnect()
+                raise self._explained(error) from error
         self._closed = False
         atexit.register(self.close)
 
