@@ -44,10 +44,11 @@ class Buckets:
 
     def _slots(self, bucket: int, owners: Ints) -> tuple[Ints, Ints]:
         """The block of a bucket and the positions in it of owners, which are ascending and distinct."""
-        known, values = self._blocks.get(bucket, (_NONE, np.zeros((0, self.width), np.int64)))
+        if bucket not in self._blocks:
+            self._blocks[bucket] = owners.copy(), np.zeros((len(owners), self.width), np.int64)
+        known, values = self._blocks[bucket]
         at = np.searchsorted(known, owners)
-        missing = np.ones(len(owners), np.bool_)
-        missing[at < len(known)] = known[at[at < len(known)]] != owners[at < len(known)]
+        missing = known[np.minimum(at, len(known) - 1)] != owners
         if missing.any():
             known, values = np.insert(known, at[missing], owners[missing]), np.insert(values, at[missing], 0, axis=0)
             self._blocks[bucket] = known, values
@@ -71,9 +72,6 @@ class Buckets:
             block = self._blocks.get(bucket)
             if block is not None:
                 yield bucket, *block
-
-
-_NONE: Ints = np.zeros(0, np.int64)
 
 
 def _runs(ascending: Ints) -> Iterator[tuple[int, slice]]:

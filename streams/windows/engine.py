@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
@@ -13,8 +13,10 @@ from streams.windows.groups import COLUMNS, Mask
 from streams.windows.measures import HOUR_US, MEASURES
 from streams.windows.rolling import Ints, group_of, key, number_of
 from streams.windows.state import PANES_PER_SLIDE, PaneState
-from streams.windows.stretch import GroupedStretch, Stretch
+from streams.windows.stretch import Stretch
 from streams.windows.touches import Touches
+
+T = TypeVar("T")
 
 ROWS_PER_FRAME: Final = 200_000
 ROWS_PER_STRETCH: Final = 500_000
@@ -58,7 +60,9 @@ class WindowEngine:
         self._watermark: int | None = None
         self._progress = [_Progress() for _ in FAMILIES]
 
-    def load(self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None) -> None:
+    def load(
+        self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None
+    ) -> None:
         """Take stored rows as the state, and windows that are final at the stored watermark as written (None: nothing written)."""
         self._state.apply_panes(panes)
         self._state.apply_bookings(bookings, loading=True)
@@ -88,7 +92,7 @@ class WindowEngine:
             starts, stops = key(series, buckets + 1), key(series, buckets + family.count)
             progress.fresh.add(starts, stops, by_actor=by_actor)
             if progress.final is not None:
-                progress.late.add(starts, np.minimum(stops, key(series, np.int64(progress.final))), by_actor=by_actor)
+                progress.late.add(starts, np.minimum(stops, key(series, progress.final)), by_actor=by_actor)
 
     @property
     def revisions_wait(self) -> bool:
@@ -99,7 +103,8 @@ class WindowEngine:
     def waiting(self) -> bool:
         """Whether an advance at the same watermark would have something to write once its throttle allows it."""
         return self.revisions_wait or any(
-            bool(progress.fresh) or (self._watermark is not None and progress.shown != self._watermark // family.slide_us + 1)
+            bool(progress.fresh)
+            or (self._watermark is not None and progress.shown != self._watermark // family.slide_us + 1)
             for family, progress in zip(FAMILIES, self._progress, strict=True)
         )
 
@@ -116,7 +121,8 @@ class WindowEngine:
         if self._watermark is not None:
             watermark_us = max(watermark_us, self._watermark)
         self._watermark = watermark_us
-        yield from _joined(self._changed(now_us, flush=flush))
+        for frames in _batches(self._changed(now_us, flush=flush), len):
+            yield pl.concat(frames, rechunk=True)
 
     def _changed(self, now_us: int, *, flush: bool) -> Iterator[pl.DataFrame]:
         for level, (family, progress) in enumerate(zip(FAMILIES, self._progress, strict=True)):
@@ -142,7 +148,9 @@ class WindowEngine:
             buckets = self._state.buckets(level, None if before is None else before + 1 - family.count, final - 1)
             if buckets:
                 first = buckets[0] + 1 if before is None else max(before, buckets[0]) + 1
-                yield from self._written(level, [(first, min(final, buckets[-1] + family.count))], None, "final", now_us)
+                yield from self._written(
+                    level, [(first, min(final, buckets[-1] + family.count))], None, "final", now_us
+                )
         progress.final = final
         progress.timely = progress.timely[number_of(progress.timely) > final]
 
@@ -153,9 +161,7 @@ class WindowEngine:
         if late:
             progress.revised_at = now_us
             for frame in self._written(level, late.numbers(None, None), late, "final", now_us):
-                revised = _revised(frame, self._previous(frame.select(WINDOW_KEY)))
-                if not revised.is_empty():
-                    yield revised
+                yield _revised(frame, self._previous(frame.select(WINDOW_KEY)))
 
     def _provisionals(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
         """Windows that are not final and begin their last slide before the watermark: new ones of all groups, others where touched."""
@@ -165,23 +171,35 @@ class WindowEngine:
         first, last = progress.final + 1, self._watermark // FAMILIES[level].slide_us + 1
         shown = progress.final if progress.shown is None else max(progress.shown, progress.final)
         fresh, progress.fresh = progress.fresh, Touches()
-        touched = fresh.numbers(first, shown)
-        if touched or shown < last:
-            progress.shown_at = now_us
-        yield from self._written(level, touched, fresh, "provisional", now_us)
-        if shown < last:
-            yield from self._written(level, [(shown + 1, last)], None, "provisional", now_us)
+        for numbers, touches in ((fresh.numbers(first, shown), fresh), ([(shown + 1, last)], None)):
+            for frame in self._written(level, numbers, touches, "provisional", now_us):
+                progress.shown_at = now_us
+                yield frame
         progress.shown = last
 
     # --- what they hold -------------------------------------------------------------------------------------------------------------
 
-    def _written(self, level: int, numbers: list[tuple[int, int]], touches: Touches | None, status: str, now_us: int) -> Iterator[pl.DataFrame]:
-        """Rows of the windows with these numbers, touched or (None) all that hold a pane; one grouping after the other."""
+    def _written(
+        self, level: int, numbers: list[tuple[int, int]], touches: Touches | None, status: str, now_us: int
+    ) -> Iterator[pl.DataFrame]:
+        """Rows of the windows with these numbers, touched or (None) all that hold a pane."""
+        for blocks in _batches(self._blocks(level, numbers, touches), lambda block: len(block[0])):
+            windows, contributors = (np.concatenate([block[i] for block in blocks]) for i in (0, 2))
+            measures = np.concatenate([block[1] for block in blocks], axis=1)
+            yield self._frame(level, windows, measures, contributors, status, now_us)
+
+    def _blocks(
+        self, level: int, numbers: list[tuple[int, int]], touches: Touches | None
+    ) -> Iterator[tuple[Ints, Ints, Ints]]:
+        """(windows, one row per measure, contributors) of at most ROWS_PER_FRAME windows; one grouping after the other, sorted inside."""
         family, state = FAMILIES[level], self._state
+        chosen = None if touches is None or not numbers else state.groups.of_one_tenant(touches.series())
         for part in self._parts(level, numbers):
             first, last = part[0][0], part[-1][1]
-            buckets = sorted({bucket for begin, end in part for bucket in state.buckets(level, begin - family.count, end - 1)})
-            stretch = Stretch(state, level, family.count, buckets, None if touches is None else state.groups.of_one_tenant(touches.series()))
+            buckets = sorted(
+                {bucket for begin, end in part for bucket in state.buckets(level, begin - family.count, end - 1)}
+            )
+            stretch = Stretch(state, level, family.count, buckets, chosen)
             for column in range(len(COLUMNS)):
                 sums = stretch.of(column)
                 if touches is None:
@@ -189,7 +207,11 @@ class WindowEngine:
                 else:
                     windows = sums.filled(touches.windows(state.groups, column, first, last))
                 for begin in range(0, len(windows), ROWS_PER_FRAME):
-                    yield self._frame(level, sums, windows[begin : begin + ROWS_PER_FRAME], status, now_us)
+                    block = windows[begin : begin + ROWS_PER_FRAME]
+                    measures = sums.measures(block)
+                    contributors = sums.contributors(state.groups.plain[group_of(block)], block)
+                    contributors[~measures.any(axis=0)] = 0
+                    yield block, measures, contributors
 
     def _parts(self, level: int, numbers: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
         """Intervals of window numbers in groups that read about ROWS_PER_STRETCH rows, but not fewer windows than share their buckets."""
@@ -211,20 +233,23 @@ class WindowEngine:
         if part:
             yield part
 
-    def _frame(self, level: int, sums: GroupedStretch, windows: Ints, status: str, now_us: int) -> pl.DataFrame:
-        """Rows of windows of one grouping, ascending by group and end, as WINDOW_SCHEMA."""
-        family, groups = FAMILIES[level], group_of(windows)
-        measures = sums.measures(windows)
-        contributors = sums.contributors(self._state.groups.plain[groups], windows)
-        contributors[~measures.any(axis=0)] = 0
-        frame = self._state.groups.names(groups).with_columns(
-            pl.lit(family.size).alias("size"),
-            pl.Series("window_end", number_of(windows) * family.slide_us).cast(TIME),
-            *(pl.Series(name, measures[i]) for i, name in enumerate(MEASURES)),
-            pl.Series("contributors", contributors),
-            pl.lit(status).alias("status"),
-            pl.lit(0, pl.UInt32).alias("revision"),
-            pl.lit(self._watermark, pl.Int64).cast(TIME).alias("watermark"),
+    def _frame(
+        self, level: int, windows: Ints, measures: Ints, contributors: Ints, status: str, now_us: int
+    ) -> pl.DataFrame:
+        """Rows of windows as WINDOW_SCHEMA."""
+        family, rows = FAMILIES[level], len(windows)
+        assert self._watermark is not None
+        frame = self._state.groups.names(group_of(windows)).hstack(
+            [
+                _constant("size", family.size, rows),
+                pl.Series("window_end", number_of(windows) * family.slide_us).cast(TIME),
+                *(pl.Series(name, values) for name, values in zip(MEASURES, measures, strict=True)),
+                pl.Series("contributors", contributors),
+                _constant("status", status, rows),
+                _constant("revision", 0, rows),
+                _constant("backfill", 0, rows),
+                pl.Series("watermark", np.full(rows, self._watermark)).cast(TIME),
+            ]
         )
         backfill = self._backfill(level, windows, frame.select(WINDOW_KEY), status, now_us)
         return frame.with_columns(pl.Series("backfill", backfill, pl.UInt8)).select(WINDOW_SCHEMA.names())
@@ -239,8 +264,12 @@ class WindowEngine:
             inherited = late & (number_of(windows) <= progress.inherited) & (number_of(windows) > (progress.final or 0))
             if inherited.any():
                 asked = keys.filter(inherited)
-                stored = self._previous(asked).with_columns(pl.col("window_end").cast(TIME)).filter(pl.col("backfill") == 0)
-                late[np.flatnonzero(inherited)] = asked.join(stored, on=WINDOW_KEY, how="left", maintain_order="left")["backfill"].is_null()
+                stored = (
+                    self._previous(asked).with_columns(pl.col("window_end").cast(TIME)).filter(pl.col("backfill") == 0)
+                )
+                late[np.flatnonzero(inherited)] = asked.join(stored, on=WINDOW_KEY, how="left", maintain_order="left")[
+                    "backfill"
+                ].is_null()
         if status == "provisional":
             progress.timely = np.union1d(progress.timely, windows[~late])
         return late
@@ -267,15 +296,21 @@ def _due(last_us: int | None, now_us: int, every_us: int) -> bool:
     return last_us is None or not 0 <= now_us - last_us < every_us
 
 
-def _joined(frames: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows in fewer frames of at most ROWS_PER_FRAME rows."""
-    waiting: list[pl.DataFrame] = []
+def _constant(name: str, value: str | int, rows: int) -> pl.Series:
+    return pl.repeat(value, rows, dtype=WINDOW_SCHEMA[name], eager=True).alias(name)
+
+
+def _batches(blocks: Iterator[T], rows_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Consecutive blocks together, as long as they have at most ROWS_PER_FRAME rows; empty blocks are left out."""
+    batch: list[T] = []
     rows = 0
-    for frame in frames:
-        if rows + len(frame) > ROWS_PER_FRAME:
-            yield pl.concat(waiting, rechunk=True)
-            waiting, rows = [], 0
-        waiting.append(frame)
-        rows += len(frame)
-    if waiting:
-        yield pl.concat(waiting, rechunk=True)
+    for block in blocks:
+        if not (more := rows_of(block)):
+            continue
+        if rows + more > ROWS_PER_FRAME:
+            yield batch
+            batch, rows = [], 0
+        batch.append(block)
+        rows += more
+    if batch:
+        yield batch

@@ -15,7 +15,7 @@ SHIFT = 32
 _NUMBER = (1 << SHIFT) - 1
 
 
-def key(groups: Ints, numbers: Ints) -> Ints:
+def key(groups: Ints, numbers: Ints | int) -> Ints:
     """Places on the line."""
     return (groups << SHIFT) | numbers
 
@@ -45,9 +45,7 @@ def unite(starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
 
 def clip(starts: Ints, stops: Ints, first: int, last: int) -> tuple[Ints, Ints]:
     """The parts of intervals whose numbers lie in first..last; may contain empty intervals (start > stop)."""
-    return np.maximum(starts, key(group_of(starts), np.int64(first))), np.minimum(
-        stops, key(group_of(stops), np.int64(last))
-    )
+    return np.maximum(starts, key(group_of(starts), first)), np.minimum(stops, key(group_of(stops), last))
 
 
 def places(starts: Ints, stops: Ints) -> Ints:

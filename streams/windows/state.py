@@ -70,7 +70,9 @@ class PaneState:
             return _NONE, _NONE
         series, panes = self._places(frame)
         numbers = self._actor_numbers
-        actors = np.array([numbers.setdefault(actor, len(numbers)) for actor in frame["actor_hash"].to_list()], np.int64)
+        actors = np.array(
+            [numbers.setdefault(actor, len(numbers)) for actor in frame["actor_hash"].to_list()], np.int64
+        )
         nothing = np.zeros((len(frame), 0), np.int64)
         for members, slide in zip(self.actors, PANES_PER_SLIDE, strict=True):
             members.add(panes // slide, (series << ACTOR_BITS) | actors, nothing)
@@ -87,7 +89,11 @@ class PaneState:
 
     def rows_in(self, level: int, bucket: int) -> int:
         """About how many rows a stretch that includes this bucket has to read for it."""
-        return self.usage[level].rows_in(bucket) + self.outcomes[level].rows_in(bucket) + self.actors[level].rows_in(bucket)
+        return (
+            self.usage[level].rows_in(bucket)
+            + self.outcomes[level].rows_in(bucket)
+            + self.actors[level].rows_in(bucket)
+        )
 
     def gather_usage(self, level: int, buckets: list[int], chosen: Mask | None) -> tuple[Ints, Ints, Ints]:
         """(series, buckets, values with one row per measure) of some buckets, of all or of chosen series."""
@@ -116,7 +122,7 @@ def _changed(series: Ints, panes: Ints, changes: Ints) -> Mask:
     _, which = np.unique(key(series, panes), return_inverse=True)
     sums = np.zeros((int(which.max()) + 1, changes.shape[1]), np.int64)
     np.add.at(sums, which, changes)
-    return (sums != 0).any(axis=1)[which]
+    return np.asarray(sums.any(axis=1))[which]
 
 
 def _gathered(sums: Buckets, buckets: list[int], chosen: Mask | None, shift: int) -> tuple[Ints, Ints, Ints]:
@@ -126,8 +132,10 @@ def _gathered(sums: Buckets, buckets: list[int], chosen: Mask | None, shift: int
     for bucket, found, rows in sums.gather(buckets):
         if chosen is not None:
             kept = chosen[found >> shift]
-            found, rows = found[kept], rows[kept]
-        owners.append(found)
-        at.append(np.full(len(found), bucket))
-        values.append(rows)
+            owners.append(found[kept])
+            values.append(rows[kept])
+        else:
+            owners.append(found)
+            values.append(rows)
+        at.append(np.full(len(owners[-1]), bucket))
     return np.concatenate(owners), np.concatenate(at), np.ascontiguousarray(np.concatenate(values).T)

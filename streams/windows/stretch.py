@@ -23,8 +23,11 @@ class Stretch:
     def of(self, column: int) -> GroupedStretch:
         """The sums of the groups of one grouping."""
         groups = self._groups.table[:, column]
-        sums = [RunningSums(key(groups[series], buckets), values) for series, buckets, values in (self._usage, self._outcomes)]
-        return GroupedStretch(self._count, *sums, self._contributors(PLAIN[column]))
+        usage, outcomes = (
+            RunningSums(key(groups[series], buckets), values)
+            for series, buckets, values in (self._usage, self._outcomes)
+        )
+        return GroupedStretch(self._count, usage, outcomes, self._contributors(PLAIN[column]))
 
     def _contributors(self, column: int) -> Presence:
         if column not in self._presence:

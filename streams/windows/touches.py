@@ -23,7 +23,11 @@ class _Intervals:
         if len(self._parts) != 1:
             nothing: Ints = np.zeros(0, np.int64)
             parts = self._parts or [(nothing, nothing)]
-            self._parts = [unite(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))] if self._parts else []
+            self._parts = (
+                [unite(np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]))]
+                if self._parts
+                else []
+            )
             return self._parts[0] if self._parts else (nothing, nothing)
         return self._parts[0]
 

@@ -66,7 +66,10 @@ class Truth:
         return Truth(dict(self.panes), dict(self.items), set(self.actors))
 
 
-def groups(tenant: str, team: str, tool: str, model: str, work_class: str) -> Iterator[tuple[str, ...]]:
+Group = tuple[str, str, str, str, str, str]
+
+
+def groups(tenant: str, team: str, tool: str, model: str, work_class: str) -> Iterator[Group]:
     """The eight groups that a pane belongs to: tenant, grouping, team, tool, model, work_class."""
     yield tenant, "tenant", "", "", "", ""
     yield tenant, "team", team, "", "", ""
@@ -118,7 +121,11 @@ def windows(truth: Truth) -> dict[Key, Amounts]:
 def pane_frame(panes: dict[Share, Amounts]) -> pl.DataFrame:
     """Rows of a panes update."""
     rows = [(*share, *(amounts.get(name, 0) for name in USAGE_MEASURES)) for share, amounts in panes.items()]
-    schema = {"kpart": pl.UInt16, **dict.fromkeys(("tenant", "team", "tool", "model"), pl.String), "pane_start": pl.Int64}
+    schema = {
+        "kpart": pl.UInt16,
+        **dict.fromkeys(("tenant", "team", "tool", "model"), pl.String),
+        "pane_start": pl.Int64,
+    }
     return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(USAGE_MEASURES, pl.Int64)}, orient="row")
 
 
@@ -131,20 +138,35 @@ def booking_frame(items: dict[tuple[int, str, str], list[Booking]]) -> pl.DataFr
     ]
     schema = {"kpart": pl.UInt16, "tenant": pl.String, "work_item_id": pl.String, "at": pl.Int64}
     names = ("kind", "team", "tool", "model", "work_class")
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(names, pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)}, orient="row")
+    return pl.DataFrame(
+        rows,
+        schema={**schema, **dict.fromkeys(names, pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)},
+        orient="row",
+    )
 
 
 def actor_frame(actors: set[tuple[Share, int]]) -> pl.DataFrame:
     """Rows of an actors update."""
-    schema = {"kpart": pl.UInt16, **dict.fromkeys(("tenant", "team", "tool", "model"), pl.String), "pane_start": pl.Int64}
-    return pl.DataFrame([(*share, actor) for share, actor in sorted(actors)], schema={**schema, "actor_hash": pl.UInt64}, orient="row")
+    schema = {
+        "kpart": pl.UInt16,
+        **dict.fromkeys(("tenant", "team", "tool", "model"), pl.String),
+        "pane_start": pl.Int64,
+    }
+    return pl.DataFrame(
+        [(*share, actor) for share, actor in sorted(actors)], schema={**schema, "actor_hash": pl.UInt64}, orient="row"
+    )
 
 
 def read_rows(frame: pl.DataFrame) -> Iterator[tuple[Key, dict[str, int | str]]]:
     """Keys and values of written windows; times as Int64 us."""
     times = frame.with_columns(pl.col("window_end", "watermark").cast(pl.Int64))
     for row in times.iter_rows(named=True):
-        key = Key(*(row.pop(name) for name in ("tenant", "grouping", "team", "tool", "model", "work_class", "size", "window_end")))
+        key = Key(
+            *(
+                row.pop(name)
+                for name in ("tenant", "grouping", "team", "tool", "model", "work_class", "size", "window_end")
+            )
+        )
         yield key, row
 
 

@@ -8,7 +8,21 @@ import polars as pl
 
 from streams.windows.engine import WindowEngine
 from streams.windows.families import TIME, WINDOW_KEY, WINDOW_SCHEMA
-from tests.windows.reference import MINUTE, SIZES, Amounts, Booking, Key, Share, Truth, actor_frame, amounts_of, booking_frame, pane_frame, read_rows, windows
+from tests.windows.reference import (
+    MINUTE,
+    SIZES,
+    Amounts,
+    Booking,
+    Key,
+    Share,
+    Truth,
+    actor_frame,
+    amounts_of,
+    booking_frame,
+    pane_frame,
+    read_rows,
+    windows,
+)
 
 LATENESS = 10 * MINUTE
 
@@ -45,10 +59,14 @@ class Shell:
     def previous(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Stored rows of some windows of one size; ends as Int64 us, as a query gives them."""
         assert keys["size"].n_unique() == 1
-        wanted = [Key(*row) for row in keys.with_columns(pl.col("window_end").cast(pl.Int64)).select(WINDOW_KEY).iter_rows()]
+        wanted = [
+            Key(*row) for row in keys.with_columns(pl.col("window_end").cast(pl.Int64)).select(WINDOW_KEY).iter_rows()
+        ]
         assert len(wanted) == len(set(wanted))
         rows = [dict(zip(WINDOW_KEY, key, strict=True)) | self.stored[key] for key in wanted if key in self.stored]
-        return pl.DataFrame(rows, schema={**WINDOW_SCHEMA, "window_end": pl.Int64, "watermark": pl.Int64}).drop("watermark")
+        return pl.DataFrame(rows, schema={**WINDOW_SCHEMA, "window_end": pl.Int64, "watermark": pl.Int64}).drop(
+            "watermark"
+        )
 
     def consume(self, count: int) -> None:
         """Apply the next updates of the log."""

@@ -19,26 +19,43 @@ TIMES = st.builds(
     st.sampled_from((0, 0, 4, 5, 50, 55, 59)),
     st.sampled_from((0, 1, MINUTE - 1)),
 )
-PLACES = st.tuples(st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b")), st.sampled_from(("", "cli")), st.sampled_from(("m", "n")))
-SHARES = st.builds(lambda kpart, place, at: Share(kpart, *place, at // PANE * PANE), st.integers(0, 1), PLACES, TIMES)
-AMOUNT = st.integers(1, 3)
-BOOKINGS = st.builds(
-    lambda at, kind, place, work_class, name, amount: Booking(at, kind, *place[1:], work_class, ((name, amount),) if kind != "moved" else ()),
-    TIMES,
-    st.sampled_from(("credit", "debit", "moved")),
-    PLACES,
-    st.sampled_from(("", "core", "low_value")),
-    st.sampled_from(("items_completed", "value_credited_milli", "abandoned_standard_cost_micro_usd_reversed")),
-    AMOUNT,
+TENANTS, TEAMS = st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b"))
+TOOLS, MODELS = st.sampled_from(("", "cli")), st.sampled_from(("m", "n"))
+SHARES = st.builds(
+    Share,
+    kpart=st.integers(0, 1),
+    tenant=TENANTS,
+    team=TEAMS,
+    tool=TOOLS,
+    model=MODELS,
+    start=TIMES.map(lambda at: at // PANE * PANE),
 )
-PANES = st.dictionaries(SHARES, st.fixed_dictionaries({"requests": AMOUNT}, optional={"tokens": AMOUNT, "repeated_prompts": AMOUNT}), max_size=4)
+AMOUNT = st.integers(1, 3)
+OUTCOMES = st.sampled_from(("items_completed", "value_credited_milli", "abandoned_standard_cost_micro_usd_reversed"))
+BOOKINGS = st.builds(
+    Booking,
+    at=TIMES,
+    kind=st.sampled_from(("credit", "debit")),
+    team=TEAMS,
+    tool=TOOLS,
+    model=MODELS,
+    work_class=st.sampled_from(("", "core", "low_value")),
+    amounts=st.tuples(st.tuples(OUTCOMES, AMOUNT)),
+)
+PANES = st.dictionaries(
+    SHARES,
+    st.fixed_dictionaries({"requests": AMOUNT}, optional={"tokens": AMOUNT, "repeated_prompts": AMOUNT}),
+    max_size=4,
+)
 ITEMS = st.dictionaries(
-    st.tuples(st.integers(0, 1), st.sampled_from(("acme", "beta")), st.sampled_from(("i", "j"))),
+    st.tuples(st.integers(0, 1), TENANTS, st.sampled_from(("i", "j"))),
     st.lists(BOOKINGS, min_size=1, max_size=3),
     max_size=2,
 )
 ACTORS = st.sets(st.tuples(SHARES, st.sampled_from((1, 2, 2**64 - 1))), max_size=4)
-UPDATES = st.one_of(st.tuples(st.just("panes"), PANES), st.tuples(st.just("items"), ITEMS), st.tuples(st.just("actors"), ACTORS))
+UPDATES = st.one_of(
+    st.tuples(st.just("panes"), PANES), st.tuples(st.just("items"), ITEMS), st.tuples(st.just("actors"), ACTORS)
+)
 
 WATERMARK_STEPS = (0, 1, MINUTE, PANE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY)
 CLOCK_STEPS = (0, MINUTE // 100, MINUTE // 30, MINUTE, 2 * HOUR)
@@ -53,18 +70,15 @@ def with_marks(log: list[tuple[str, Update]]) -> list[tuple[str, Any]]:
     """The log as a join agent would write it: an actor has a pane, and panes that an item leaves stay marked."""
     out: list[tuple[str, Any]] = []
     items: dict[tuple[int, str, str], list[Booking]] = {}
+    update: Any
     for kind, update in log:
         if kind == "items":
-            assert isinstance(update, dict)
-            marked = {}
-            for item, bookings in update.items():
-                left = [b._replace(kind="moved", amounts=()) for b in items.get(item, [])]  # type: ignore[call-overload]
-                marked[item] = [*bookings, *left]
-            items |= marked  # type: ignore[arg-type]
+            left = {item: [b._replace(kind="moved", amounts=()) for b in items.get(item, [])] for item in update}
+            items |= (marked := {item: [*bookings, *left[item]] for item, bookings in update.items()})
             out.append((kind, marked))
             continue
         if kind == "actors":
-            out.append(("panes", {share: {"requests": 1} for share, _ in update}))  # type: ignore[misc, str-unpack]
+            out.append(("panes", {share: {"requests": 1} for share, _ in update}))
         out.append((kind, update))
     return out
 
