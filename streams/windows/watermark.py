@@ -31,9 +31,14 @@ class Watermarks:
             self._advanced_at[partition, side] = now
 
     def idle(self, partition: int, side: str, *, fetched_at: int, drained: bool, now: int) -> bool:
-        """Advance an input that stood still for `idle_us` and whose last fetch came back empty at its end; True when it moved."""
+        """Advance an input that stood still for `idle_us` and whose last fetch came back empty at its end; True when it moved.
+
+        `drained`: that fetch (at `fetched_at`) found nothing, the broker's high watermark is the position, and all before it is applied.
+        A broker that is away answers no fetch, so `fetched_at` stands still and with it the watermark.
+        """
         key = (partition, side)
-        if not drained or now - self._advanced_at.get(key, now) < self._idle_us or fetched_at <= self._advanced_at[key]:
+        advanced_at = self._advanced_at.get(key)
+        if not drained or advanced_at is None or fetched_at <= advanced_at or now - advanced_at < self._idle_us:
             return False
         if fetched_at - self._idle_us <= self._watermark[key]:
             return False
