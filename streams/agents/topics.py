@@ -7,6 +7,7 @@ running workers, because it decides where every key lies.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import BrokerResponseError, KafkaError, TopicAlreadyExistsError
+from kafka.errors import BrokerResponseError, KafkaError, KafkaTimeoutError, TopicAlreadyExistsError
 
 from streams.config import INPUT_TOPICS, TOPICS, Settings
 from streams.errors import BrokerUnavailable, ConfigError, PartitionMismatch, SetupError
@@ -24,6 +25,8 @@ _LOG_APPEND_TIME: Final = "LogAppendTime"
 _DERIVED_MESSAGE_BYTES: Final = 16 << 20
 """One message of pane-updates holds all that a flush touched of a tenant; Kafka's default of 1 MiB would refuse it."""
 _BOOTSTRAP_MS: Final = 5000
+_FETCH_MS: Final = 10_000
+_FETCH_WAIT_MS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +119,21 @@ def describe_topics(settings: Settings) -> dict[str, TopicState]:
 def end_offsets(settings: Settings, topics: Sequence[str] = INPUT_TOPICS) -> dict[tuple[str, int], int]:
     """The next offset of every partition of the topics, by (topic, partition)."""
     with _reaching(settings):
-        consumer = KafkaConsumer(bootstrap_servers=_addresses(settings), bootstrap_timeout_ms=_BOOTSTRAP_MS)
+        consumer = KafkaConsumer(
+            bootstrap_servers=_addresses(settings), bootstrap_timeout_ms=_BOOTSTRAP_MS, fetch_max_wait_ms=_FETCH_WAIT_MS
+        )
         try:
             parts = [TopicPartition(topic, p) for topic in topics for p in consumer.partitions_for_topic(topic) or ()]
-            return {(part.topic, part.partition): offset for part, offset in consumer.end_offsets(parts).items()}
+            consumer.assign(parts)
+            for part, offset in consumer.end_offsets(parts).items():
+                consumer.seek(part, offset)
+            # What a fetch says is right; to the question itself Tansu answers with the second record of the last batch.
+            began = time.monotonic()
+            while any(consumer.highwater(part) is None for part in parts):
+                if time.monotonic() - began > _FETCH_MS / 1000:
+                    raise KafkaTimeoutError(f"no fetch came back within {_FETCH_MS} ms")
+                consumer.poll(_FETCH_WAIT_MS)
+            return {(part.topic, part.partition): consumer.highwater(part) for part in parts}
         finally:
             consumer.close(autocommit=False)
 

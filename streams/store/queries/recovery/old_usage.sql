@@ -3,5 +3,5 @@ SELECT tenant, event_id, toUnixTimestamp64Micro(occurred_at) AS occurred_at, tea
 FROM usage_events
 WHERE kpart = {kpart:UInt16} AND koff < {below:Int64}
   AND (event_id IN {ids:Array(String)}
-       OR (prompt_fingerprint IN {prompts:Array(String)} AND toUnixTimestamp(toStartOfFiveMinutes(occurred_at)) IN {pane_seconds:Array(UInt32)}))
+       OR (prompt_fingerprint IN {prompts:Array(String)} AND toUnixTimestamp(toStartOfFiveMinutes(usage_events.occurred_at)) IN {pane_seconds:Array(UInt32)}))
 ORDER BY koff
