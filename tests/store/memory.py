@@ -60,13 +60,13 @@ class MemoryStore:
         frame = pl.from_arrow(rows)
         assert isinstance(frame, pl.DataFrame)
         for row in frame.iter_rows(named=True):
-            plain = {name: _plain(value) for name, value in row.items()}
-            if "occurred_at" in plain:
-                plain["hour"] = plain["occurred_at"] // 3_600_000_000
-            key = tuple(plain[name] for name in IDENTITY[table])
+            found = {name: plain(value) for name, value in row.items()}
+            if "occurred_at" in found:
+                found["hour"] = found["occurred_at"] // 3_600_000_000
+            key = tuple(found[name] for name in IDENTITY[table])
             held = self.tables[table].get(key)
-            if held is None or held.get("version", 0) <= plain.get("version", 0):
-                self.tables[table][key] = plain
+            if held is None or held.get("version", 0) <= found.get("version", 0):
+                self.tables[table][key] = found
 
     def read(self, name: str, **parameters: Any) -> pl.DataFrame:
         answer = getattr(self, "_" + name.removeprefix("recovery/"))(**parameters)
@@ -248,15 +248,16 @@ def logical(store: Any) -> dict[str, dict[tuple[Any, ...], tuple[int, ...]]]:
     return out
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as an integer, a text, or lists and dicts of these: times in us, days as days since 1970."""
     if isinstance(value, datetime):
         return round(value.timestamp() * 1e6)
     if hasattr(value, "toordinal"):
         return (value.toordinal() - 719163) if not isinstance(value, int) else value
     if isinstance(value, list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
+        return {k: plain(v) for k, v in value.items()}
     return value
 
 

@@ -45,7 +45,7 @@ def _when(rng: random.Random) -> int:
     return (DAY_0 + rng.choice(DAYS)) * DAY_US + rng.choice(MOMENTS)
 
 
-def _usage(rng: random.Random, one_item: bool) -> Event:  # noqa: FBT001 - a trait of the world
+def _usage(rng: random.Random, one_item: bool) -> Event:
     tool, model = rng.choice(TOOL_MODELS)
     place: Event = rng.choice(PLACES)
     if one_item and place.get("work_item_id"):
@@ -61,7 +61,7 @@ def _usage(rng: random.Random, one_item: bool) -> Event:  # noqa: FBT001 - a tra
     return usage_event("", _when(rng), **(rng.choice(AMOUNTS) | rng.choice(COSTS) | place | changes))
 
 
-def _item(rng: random.Random, one_item: bool) -> Event:  # noqa: FBT001 - a trait of the world
+def _item(rng: random.Random, one_item: bool) -> Event:
     linked = rng.random() < 0.25
     changes: dict[str, Any] = {
         "tenant": "acme" if one_item else rng.choice(TENANTS),

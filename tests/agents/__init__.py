@@ -1,0 +1,1 @@
+"""The agents without a broker: the transport, the ownership of partitions and the order of a flush."""
