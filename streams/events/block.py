@@ -1,15 +1,16 @@
 """Many records to Arrow columns in one call: the records of a batch are put together as the items of one Avro array.
 
-pyruhvro is fast, and says nothing about where a datum ended: it ignores bytes after it. So nine bytes that can stand in no text go before each
-record, laid out such that they and the record's own zero byte read as one long of ten bytes. The records' headers and ends are then fields
-like the others:
+pyruhvro is fast, and says nothing about where a datum ended: it ignores bytes after it. So nine bytes that can stand
+in no text go before each record, laid out such that they and the record's own zero byte read as one long of ten
+bytes. The records' headers and ends are then fields like the others:
 
     count | mark 0 id datum | mark 0 id datum | ... | 0 | mark 0
             ~~~~~~ ~~
             long   float: four bytes as they are
 
-Every mark read back as itself, and as many marks in the bytes as were put there, prove that each record was read from its first byte to its
-last: a record that ended early or late would have to take a mark as its own data, and then one is missing at the end.
+Every mark read back as itself, and as many marks in the bytes as were put there, prove that each record was read from
+its first byte to its last: a record that ended early or late would have to take a mark as its own data, and then one
+is missing at the end.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ class BlockReader:
     """Reads records that were written with one schema. Thread-safe: it keeps nothing between calls."""
 
     def __init__(self, writer: Schema) -> None:
-        """Raises ValueError for a schema with anything but plain columns: pyruhvro panics at bytes and fixed, and texts deep inside go unchecked."""
+        """Raises ValueError for a schema with anything but plain columns.
+
+        pyruhvro panics at bytes and fixed, and texts deep inside would go unchecked.
+        """
         fields = [{"name": field["name"], "type": _column_type(field["type"])} for field in plain(writer)["fields"]]
         self._names = [field["name"] for field in fields]
         framed = [{"name": "_mark", "type": "long"}, {"name": "_id", "type": "float"}, *fields]
@@ -45,9 +49,9 @@ class BlockReader:
         )
 
     def read(self, values: Sequence[bytes], header: bytes) -> pa.RecordBatch | None:
-        """The columns of `values` (at least one), or None when any of them is not exactly one datum behind exactly this header.
+        """The columns of `values` (at least one); None unless each is exactly one datum behind exactly this header.
 
-        Strings are checked to be UTF-8. Optional fields are nullable columns; logical types are left as their plain ones.
+        Strings are checked to be UTF-8. Optional fields are nullable columns, times integers.
         """
         data = _MARK.join([_varint(len(values)), *values[:-1], values[-1] + b"\0", b"\0"])
         batch = self._decode(data)
@@ -72,7 +76,7 @@ class BlockReader:
         except Exception:  # noqa: BLE001  bad bytes raise ValueError and whatever its Rust libraries come up with
             return None
         except BaseException as error:
-            # A Rust panic derives from BaseException so that nobody swallows it; here it means bytes or a schema that cannot be read.
+            # A Rust panic derives from BaseException so that nobody swallows it; here it means unreadable bytes.
             if type(error).__name__ == "PanicException":
                 return None
             raise

@@ -1,4 +1,4 @@
-"""What a value in an event may be. One statement of the limits for the publisher's typed events and the worker's vectorised check."""
+"""What a value in an event may be: the same limits for the publisher's typed events and the worker's check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 EARLIEST_US: Final = 1_420_070_400_000_000
 """2015-01-01T00:00:00Z: no AI usage worth joining is older, and a clock that was never set says 1970."""
 AHEAD_OF_APPEND_US: Final = 300_000_000
-"""How far occurred_at may lie after the append time of its record: clocks of honest publishers differ by minutes at most."""
+"""How far occurred_at may lie after its record's append time: honest clocks differ by minutes at most."""
 
 MAX_TOKENS: Final = 1_000_000_000
 MAX_COST_MICRO_USD: Final = 1_000_000_000_000

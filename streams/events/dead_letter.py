@@ -23,7 +23,7 @@ Reason = Literal[
     "bad_labels",
     "wrong_partition",
 ]
-"""Why a record was refused, in the order in which the rules are tried: a record that breaks several is named after the first.
+"""Why a record was refused. A record that breaks several rules is named after the first, in this order:
 
 null_value       the record has no value (a tombstone)
 wrong_magic      the first byte is not 0: not Confluent's wire format

@@ -1,7 +1,7 @@
 """From record values to columns: the one way into the workers.
 
-A batch is decoded whole; one bad record never costs its neighbours, and whether a record is accepted depends on nothing but itself, its append
-time and its partition: not on the cut of the batch, nor on the decoder that read it.
+A batch is decoded whole; one bad record never costs its neighbours, and whether a record is accepted depends on
+nothing but itself, its append time and its partition: not on the cut of the batch, nor on the decoder that read it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _SHIPPED: Final = WriterSchemas()
 class Decoded:
     """What became of a batch: each record is either a row of `frame` or in `dead`, both in offset order.
 
-    `frame`: the fields of the event's schema in order (occurred_at Int64 micro-seconds, '' for an absent string, null for an absent cost, size_milli 0
-    for no usable size), then offset and appended_at Int64 and key String.
+    `frame`: the fields of the event's schema in order (occurred_at Int64 micro-seconds, '' for an absent string, null
+    for an absent cost, size_milli 0 for no usable size), then offset and appended_at Int64 and key String.
     """
 
     frame: pl.DataFrame
@@ -60,8 +60,9 @@ def decode(
 ) -> Decoded:
     """Decode and check the records of one partition of an input topic.
 
-    `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `values`. `partitions`: of the topic. `fallback`: read every record
-    with fastavro; the result is the same. Raises SetupError when a configured schema registry does not answer; nothing about a record raises.
+    `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `values`. `partitions`: of the
+    topic. `fallback`: read every record with fastavro; the result is the same. Raises SetupError when a configured
+    schema registry does not answer; nothing about a record raises.
     """
     event = EVENT_OF_TOPIC[topic]
     frame, refused = _read(event, values, schemas, fallback=fallback)
@@ -93,7 +94,7 @@ def _without(
     return frame.filter(keep), index[keep]
 
 
-# --- bytes to columns -----------------------------------------------------------------------------------------------------------------------
+# --- bytes to columns -------------------------------------------------------------------------------------------------
 
 
 def _read(
@@ -135,7 +136,7 @@ def _read(
 
 
 def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchemas) -> pl.DataFrame | None:
-    """The usual case: every record is good and was written with the schema of the first. None when it is not the case."""
+    """The usual case, else None: every record is good and was written with the schema of the first."""
     header = values[0][:HEADER_BYTES]
     if len(header) < HEADER_BYTES or header[0] != MAGIC:
         return None
@@ -152,7 +153,10 @@ def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchema
 def _read_group(
     reader: EventReader, values: list[bytes], header: bytes, *, fallback: bool
 ) -> Iterator[tuple[range, pl.DataFrame | tuple[Reason, str]]]:
-    """Ranges of the group's records with their columns, or one record with its reason. Halves a block until the bad ones stand alone."""
+    """Ranges of the group's records with their columns, or one record with its reason.
+
+    Halves a block until the bad ones stand alone.
+    """
     waiting = [range(len(values))]
     while waiting:
         part = waiting.pop()
@@ -187,7 +191,7 @@ def _examined(
         yield range(begin, part.stop), reader.rows(rows)
 
 
-# --- columns of an event --------------------------------------------------------------------------------------------------------------------
+# --- columns of an event ----------------------------------------------------------------------------------------------
 
 _OPTIONAL: Final[dict[EventName, tuple[str, ...]]] = {
     event: tuple(field["name"] for field in latest(event)["fields"] if field["type"] == ["null", "string"])

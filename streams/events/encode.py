@@ -19,7 +19,10 @@ def _schema(event: EventName) -> Any:
 
 
 def encode(event: EventName, fields: Mapping[str, Any], schema_id: int) -> bytes:
-    """The header with `schema_id` and the datum. A field that is missing has its default; times are datetime or integer micro-seconds."""
+    """The header with `schema_id` and the datum.
+
+    A field that is missing has its default; times are datetime or integer micro-seconds.
+    """
     out = io.BytesIO()
     out.write(pack_header(schema_id))
     fastavro.schemaless_writer(out, _schema(event), fields)

@@ -1,6 +1,7 @@
 """One record at a time: reads a datum whatever its schema, and names what is wrong with one that cannot be read.
 
-The slow path. It serves records that made their block fail, and whole batches where pyruhvro does not read the schema or is not wanted.
+The slow path. It serves records that made their block fail, and whole batches where pyruhvro does not read the schema
+or is not wanted.
 """
 
 from __future__ import annotations
@@ -21,15 +22,16 @@ class Examiner:
     """Reads single datums that were written with one schema, as another one sees them."""
 
     def __init__(self, writer: Schema, reader: Schema, referee: Callable[[bytes], bool | None]) -> None:
-        """`referee` says whether the fast path takes a datum, None where there is no fast path. It is asked about datums that fastavro reads but would
-        write differently (it takes a branch index of -1, say), so that both paths decide alike.
+        """`referee` says whether the fast path takes a datum, None where there is no fast path. It is asked about
+        datums that fastavro reads but would write differently (it takes a branch index of -1, say), so that both
+        paths decide alike.
         """
         self._writer = fastavro.parse_schema(plain(writer))
         self._reader = None if writer == reader else fastavro.parse_schema(plain(reader))
         self._referee = referee
 
     def read(self, datum: bytes) -> Row | tuple[Reason, str]:
-        """The fields, or the reason why there are none and a detail without any content. Times are integers of their unit."""
+        """The fields, or the reason why there are none and a detail without content. Times are integers."""
         stream = io.BytesIO(datum)
         try:
             row = fastavro.schemaless_reader(stream, self._writer, None)

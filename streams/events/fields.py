@@ -1,4 +1,4 @@
-"""Checks of single field values, for the typed events: each raises with the field's name, what it may be, and no content."""
+"""Checks of single field values, for the typed events: each raises with the field's name and what it may be."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def check_word(field: str, value: str, words: tuple[str, ...]) -> None:
 
 
 def check_actor(field: str, value: str) -> None:
-    """`value` is '' or a pseudonym: a namespace, a colon, 16 to 64 hex digits. A name or an address in its place is refused."""
+    """`value` is '' or a pseudonym: namespace, colon, 16 to 64 hex digits. A name or an address is refused."""
     check_text(field, value)
     if value and not _PSEUDONYM.fullmatch(value):
         raise ValueError(f"{field} must be a pseudonym such as streams.publish.Pseudonyms makes: namespace:hex")

@@ -1,6 +1,6 @@
 """The canonical key of an event, and the partition that Kafka's default partitioner gives it.
 
-Usage and the outcome of one work item share a key, hence a partition, hence a worker: that is what makes the join local.
+Usage and outcome of one work item share a key, hence a partition, hence a worker: that makes the join local.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ def work_item_key(tenant: str, work_item_id: str) -> str:
 
 
 def usage_key(tenant: str, event_id: str, work_item_id: str | None = None, session_id: str | None = None) -> str:
-    """The key of a usage event: its work item's; without one its session's; without that its own. '' counts as absent."""
+    """The key of a usage event: its work item's; without one its session's; without that its own. '' is absent."""
     if work_item_id:
         return f"{tenant}/{work_item_id}"
     if session_id:

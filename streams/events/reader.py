@@ -1,4 +1,4 @@
-"""Reads what one writer's schema wrote into the columns of the event's own schema: both decoders, and the alignment of their columns."""
+"""From one writer's schema to the columns of the event's own: both decoders, and the alignment of their columns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DTYPES: Final[dict[str, pl.DataType]] = {"string": pl.String(), "long": pl.Int6
 
 
 class EventReader:
-    """Both decoders for one pair of event and writer's schema. `block` is None where pyruhvro does not read the schema."""
+    """Both decoders for one event and writer's schema. `block` is None where pyruhvro does not read the schema."""
 
     def __init__(self, event: EventName, writer: Schema) -> None:
         reader = latest(event)
@@ -32,7 +32,7 @@ class EventReader:
         self.examiner = Examiner(writer, reader, self._block_takes)
 
     def columns(self, batch: Any) -> pl.DataFrame:
-        """The event's columns from the writer's (an Arrow record batch of BlockReader): what the writer lacked has its default."""
+        """The event's columns from the writer's (a batch of BlockReader): what the writer lacked has its default."""
         frame = pl.DataFrame(batch)
         return frame.select(self._column(name, dtype, frame.schema) for name, dtype in self._fields.items())
 

@@ -1,7 +1,7 @@
 """The event schemas: the ones that ship, their history and ids, and the writers' schemas that a registry knows.
 
-`schemas/<event>/<version>.avsc` keeps every version that was ever published; the highest is what this release reads and writes.
-`schemas/ids.json` gives them the ids that stand in the wire header where no registry is configured.
+`schemas/<event>/<version>.avsc` keeps every version that was ever published; the highest is what this release reads
+and writes. `schemas/ids.json` gives them the ids that stand in the wire header where no registry is configured.
 """
 
 from __future__ import annotations
@@ -73,22 +73,22 @@ def shipped_id(event: EventName) -> int:
 
 
 def plain(document: Schema) -> Schema:
-    """A copy without logical types: with it times are integers to every decoder, and a year that datetime cannot express is a bad time."""
+    """A copy without logical types: times are integers then, and a year that datetime lacks is a bad time."""
     stripped: Schema = _plain(document)
     return stripped
 
 
 def fingerprint(document: Schema) -> str:
-    """CRC-64-AVRO of the schema's canonical form, in hex: equal for schemas that differ in documentation and defaults only."""
-    # Without logical types, because the avro package leaves {"type": "long"} of them where the specification says "long".
+    """CRC-64-AVRO of the canonical form, in hex: equal for schemas that differ in documentation and defaults only."""
+    # Without logical types: the avro package leaves {"type": "long"} of them where the specification says "long".
     return str(_judged(plain(document)).fingerprint("CRC-64-AVRO").hex())
 
 
 def check_readable(reader: Schema, writer: Schema) -> None:
-    """Raise SchemaError unless data written with `writer` can be read with `reader`, by the rules of the Avro specification.
+    """Raise SchemaError unless `reader` can read what `writer` wrote, by the rules of the Avro specification.
 
-    Two things that Avro itself lets pass are refused as well: another record name, and another logical type of a field (a time in
-    milliseconds read as micro-seconds is a valid number and a wrong time).
+    Two things that Avro itself lets pass are refused as well: another record name, and another logical type of a
+    field (a time in milliseconds read as micro-seconds is a valid number and a wrong time).
     """
     verdict = avro.compatibility.ReaderWriterCompatibilityChecker().get_compatibility(_judged(reader), _judged(writer))
     if verdict.compatibility is not avro.compatibility.SchemaCompatibilityType.compatible:
@@ -148,8 +148,9 @@ def _judged(document: Schema) -> Any:
 class WriterSchemas:
     """Finds the schema that a record was written with.
 
-    With a registry URL the registry decides, and what it returned is kept for the life of the object (an id never changes its
-    meaning); without one the schemas that ship do. Calls block for at most a few seconds; safe to share between threads.
+    With a registry URL the registry decides, and what it returned is kept for the life of the object (an id never
+    changes its meaning); without one the schemas that ship do. Calls block for at most a few seconds; safe to share
+    between threads.
     """
 
     def __init__(self, registry_url: str = "") -> None:
@@ -201,7 +202,9 @@ class WriterSchemas:
     def _call(self, path: str, body: bytes | None = None) -> dict[str, Any] | None:
         """The registry's answer; None for a refusal of the request itself (4xx)."""
         kind = "application/vnd.schemaregistry.v1+json"
-        request = urllib.request.Request(self._url + path, body, {"Accept": kind, "Content-Type": kind})  # noqa: S310  an operator's setting
+        headers = {"Accept": kind, "Content-Type": kind}
+        # The address is the operator's own setting, not input.
+        request = urllib.request.Request(self._url + path, body, headers)  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=_REGISTRY_TIMEOUT_S) as response:  # noqa: S310
                 answer = json.load(response)

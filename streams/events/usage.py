@@ -27,10 +27,11 @@ _TEXTS: Final = ("source", "team", "tool", "provider", "model", "operation", "st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageEvent:
-    """One model request and its tokens. Raises ValueError or TypeError, naming the field, when it could not be accepted downstream.
+    """One model request and its tokens. Raises ValueError or TypeError, naming the field, for a bad value.
 
-    The five token buckets (input, cache read, two cache writes, output) are disjoint; reasoning_tokens are a part of output_tokens. Give the same
-    event_id, work_item_id and session_id whenever the event is sent again. Prompts, answers, paths, names and addresses have no place here.
+    The five token buckets (input, cache read, two cache writes, output) are disjoint; reasoning_tokens are a part of
+    output_tokens. Give the same event_id, work_item_id and session_id whenever the event is sent again. Prompts,
+    answers, paths, names and addresses have no place here.
     """
 
     event_id: str

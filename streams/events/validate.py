@@ -1,4 +1,4 @@
-"""What an event must satisfy to count, checked over whole columns. Each rule refuses rows; the first rule that refuses a row names its reason."""
+"""What an event must satisfy to count, over whole columns: the first rule that refuses a row names its reason."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from streams.events.schemas import EventName
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Rows for which `refuses` holds are refused. `shown` is the number that the detail may give; texts are never shown, only their sizes."""
+    """Refuses the rows for which `refuses` holds. `shown`: the number for the detail; of texts only the size."""
 
     reason: Reason
     refuses: pl.Expr
@@ -119,7 +119,7 @@ class Refusal:
 
 
 def refusals(event: EventName, frame: pl.DataFrame) -> list[Refusal]:
-    """The rows that break a rule, ascending. `frame`: decoded columns of the event, '' for absent strings, and appended_at."""
+    """The rows that break a rule, ascending. `frame`: the event's columns, '' for absent strings, and appended_at."""
     rules = _RULES[event]
     broken = frame.select(rule.refuses.any().alias(str(number)) for number, rule in enumerate(rules)).row(0)
     suspects = [rule for rule, refuses in zip(rules, broken, strict=True) if refuses]

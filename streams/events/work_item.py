@@ -19,10 +19,10 @@ _TEXTS: Final = ("source", "team", "source_type", "item_type")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkItemEvent:
-    """One step in the life of a work item. Raises ValueError or TypeError, naming the field, when it could not be accepted downstream.
+    """One step in the life of a work item. Raises ValueError or TypeError, naming the field, for a bad value.
 
-    Give the same event_id whenever the event is sent again; suffix it where one delivery becomes several events. Titles, names and addresses have
-    no place here.
+    Give the same event_id whenever the event is sent again; suffix it where one delivery becomes several events.
+    Titles, names and addresses have no place here.
     """
 
     event_id: str

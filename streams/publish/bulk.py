@@ -26,7 +26,7 @@ Record = tuple[str, bytes, bytes | None, int | None]
 _BATCH_BYTES: Final = 512 << 10
 _IN_FLIGHT: Final = 16
 _SEND_ALL_EVERY: Final = 10_000
-"""Records after which no batch waits for more: a topic with few events would otherwise arrive long after the events that it belongs to."""
+"""Records after which no batch waits for more: the topic with few events would arrive long after the other one."""
 _murmur2 = lru_cache(1 << 16)(murmur2)
 
 

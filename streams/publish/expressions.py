@@ -1,4 +1,4 @@
-"""How a mapping says where a value comes from: a template, several in order of preference, or a choice by another column.
+"""How a mapping says where a value comes from: a template, several by preference, or a choice by another column.
 
 "{source}/{run}"                                   cells in a text; blank as soon as one of the cells is blank
 ["{finished_at}", "{started_at} + {duration_s} s"] the first that is not blank

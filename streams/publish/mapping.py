@@ -4,13 +4,14 @@
     privacy_floor = 0                   optional: people a group must have before it is shown
     [columns]                           optional: columns made of others, usable like them
     item = "{repo}#{number}"
-    [[events]]                          each row makes each of these, unless its occurred_at is blank or `when` does not hold
+    [[events]]                          a row makes each of these, unless occurred_at is blank or `when` fails
     event = "usage" or "work_item"
     when = { state = ["closed"] }       optional: columns and the cells that they must have
     event_id = "{item}/closed"          and so on: every field of UsageEvent or WorkItemEvent, as an expression
 
-Instead of cost_micro_usd a mapping may give cost_usd, a decimal amount. An actor is written namespace:identity and always becomes a pseudonym.
-Usage is of unknown quality where all its token cells are blank, and partial where those of input or output are.
+Instead of cost_micro_usd a mapping may give cost_usd, a decimal amount. An actor is written namespace:identity and
+always becomes a pseudonym. Usage is of unknown quality where all its token cells are blank, and partial where those
+of input or output are.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class RowMapping:
         return any(field == "actor" for event in self.events for field, _ in event.fields)
 
     def events_of(self, row: Cells, pseudonyms: Pseudonyms | None) -> list[UsageEvent | WorkItemEvent]:
-        """The events of a row that has all columns of `reads`. Raises ValueError for a row that makes an invalid event."""
+        """The events of a row with all columns of `reads`. Raises ValueError for a row that makes a bad event."""
         cells = dict(row)
         for name, expression in self.columns:
             cells[name] = expression(cells)
@@ -101,7 +102,7 @@ class RowMapping:
 
 
 def load_mapping(name: str) -> RowMapping:
-    """The mapping in a TOML file, or the one that ships under this name. Raises ConfigError for one that cannot be used."""
+    """The mapping in a TOML file, or the one that ships under this name. Raises ConfigError for a bad one."""
     path = _SHIPPED / f"{name}.toml" if name in shipped_mappings() else Path(name)
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

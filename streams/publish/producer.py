@@ -1,4 +1,4 @@
-"""The Kafka producer behind the publishers: kafka-python, set such that an event that was taken is delivered or its failure is raised."""
+"""The Kafka producer behind the publishers: an event that was taken is delivered, or its failure is raised."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _cached_partition = lru_cache(1 << 16)(partition_of)
 
 
 class Producer:
-    """Sends records of one topic. Thread-safe. Delivers what is left when the interpreter exits, if nobody closed it before."""
+    """Sends records of one topic. Thread-safe. Delivers what is left at the interpreter's exit."""
 
     def __init__(self, settings: Settings, topic: str) -> None:
         """Connects. Raises BrokerUnavailable when no broker answers, SetupError when the topic is missing."""
@@ -67,7 +67,7 @@ class Producer:
         atexit.register(self.close)
 
     def send(self, key: str, value: bytes) -> None:
-        """Hand a record over for delivery. Blocks only while the broker is behind; raises what an earlier delivery came to."""
+        """Hand a record over. Blocks only while the broker is behind; raises what an earlier delivery came to."""
         if self._failure is not None:
             self._raise()
         try:
@@ -82,7 +82,7 @@ class Producer:
             self.flush()
 
     def flush(self) -> None:
-        """Block until every record that was handed over is acknowledged by all in-sync replicas; raises when one was not."""
+        """Block until all in-sync replicas have every record that was handed over; raises when one failed."""
         try:
             self._kafka.flush(timeout=_DELIVERY_MS / 1000)
         except (KafkaError, OSError) as error:

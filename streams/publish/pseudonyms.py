@@ -1,4 +1,4 @@
-"""Keyed pseudonyms of actors: the same person is the same word everywhere, and nobody without the key can tell whose word it is."""
+"""Keyed pseudonyms of actors: one person is one word everywhere, and only the key could tell whose word it is."""
 
 from __future__ import annotations
 
@@ -27,13 +27,14 @@ class Pseudonyms:
             raise ConfigError(
                 "TOKENWORTH_ACTOR_KEY",
                 f"has {len(self._key)} bytes, a key of pseudonyms needs {MIN_KEY_BYTES}",
-                remedy="set it to a random secret that all publishers share, such as the output of: openssl rand -hex 32",
+                remedy="set it to a secret that all publishers share, such as the output of: openssl rand -hex 32",
             )
 
     def of(self, namespace: str, identity: str) -> str:
-        """The pseudonym of `identity` among the identities of `namespace` (github, jira, ...); '' for an empty identity.
+        """The pseudonym of `identity` in `namespace` (github, jira, ...); '' for an empty identity.
 
-        Identities are taken as they are: write them in one way. Raises ValueError for a namespace that is not a short lower-case word.
+        Identities are taken as they are: write them in one way. Raises ValueError for a namespace that is not a short
+        lower-case word.
         """
         if not _NAMESPACE.fullmatch(namespace):
             raise ValueError("a namespace is a lower-case word of 1..64 letters, digits, '_', '.' and '-'")

@@ -23,9 +23,10 @@ class _Publisher(Generic[Event]):
     _topic: ClassVar[str]
 
     def __init__(self, settings: Settings | None = None) -> None:
-        """Connects. `settings`: where the broker and the schema registry are; None: from the environment (TOKENWORTH_KAFKA, ...).
+        """Connects. `settings`: where broker and schema registry are; None: from the environment (TOKENWORTH_*).
 
-        Raises BrokerUnavailable when no broker answers, SetupError when the topic is missing or the schema registry is away.
+        Raises BrokerUnavailable when no broker answers, SetupError when the topic is missing or the schema registry
+        is away.
         """
         settings = settings or Settings()
         self._schema_id = WriterSchemas(settings.schema_registry).register(self._event, self._topic)
@@ -34,13 +35,13 @@ class _Publisher(Generic[Event]):
     def publish(self, event: Event) -> None:
         """Hand one event over for delivery; returns at once. Thread-safe.
 
-        Raises ValueError for an event from the future, and BrokerUnavailable or SetupError when an earlier event could not be delivered.
+        Raises ValueError for an event from the future, and BrokerUnavailable or SetupError when an earlier event
+        could not be delivered.
         """
         ahead = microseconds(event.occurred_at) - time.time_ns() // 1000
         if ahead > AHEAD_OF_APPEND_US:
-            raise ValueError(
-                f"occurred_at lies {ahead // 1_000_000} s in the future, allowed are {AHEAD_OF_APPEND_US // 1_000_000} s"
-            )
+            allowed = AHEAD_OF_APPEND_US // 1_000_000
+            raise ValueError(f"occurred_at lies {ahead // 1_000_000} s in the future, allowed are {allowed} s")
         self._producer.send(event.key, event.to_wire(self._schema_id))
 
     def publish_many(self, events: Iterable[Event]) -> int:
@@ -53,7 +54,7 @@ class _Publisher(Generic[Event]):
         return count
 
     def flush(self) -> None:
-        """Block until every event so far is acknowledged; raises BrokerUnavailable or SetupError when one could not be delivered."""
+        """Block until every event so far is acknowledged; raises BrokerUnavailable or SetupError when one is not."""
         self._producer.flush()
 
     def close(self) -> None:
@@ -80,7 +81,7 @@ class UsagePublisher(_Publisher[UsageEvent]):
     """Publishes usage events.
 
     >>> with UsagePublisher() as usage:
-    ...     usage.publish(UsageEvent(event_id="req-1", occurred_at=datetime.now(UTC), tenant="acme", team="search", output_tokens=420))
+    ...     usage.publish(UsageEvent(event_id="r1", occurred_at=now, tenant="acme", team="search", output_tokens=420))
     """
 
     _event, _topic = "usage_event", USAGE_TOPIC
@@ -90,7 +91,9 @@ class WorkItemPublisher(_Publisher[WorkItemEvent]):
     """Publishes work-item events.
 
     >>> with WorkItemPublisher() as items:
-    ...     items.publish(WorkItemEvent(event_id="PAY-12-done", occurred_at=now, tenant="acme", work_item_id="PAY-12", kind="completed"))
+    ...     items.publish(
+    ...         WorkItemEvent(event_id="d1", occurred_at=now, tenant="acme", work_item_id="PAY-12", kind="completed")
+    ...     )
     """
 
     _event, _topic = "work_item_event", ITEMS_TOPIC

@@ -1,4 +1,4 @@
-"""Publishes a table of the past: rows of a CSV or JSON-lines file become events through a mapping, in event-time order."""
+"""Publishes a table of the past: rows of a CSV or JSON-lines file become events through a mapping, in time order."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ class Table:
 
 
 def read_table(path: Path, mapping: RowMapping, pseudonyms: Pseudonyms | None = None) -> Table:
-    """Read a whole file (.csv, .jsonl or .ndjson, each also with .gz) and make its events. A bad row is skipped whole, with its reason.
+    """Make the events of a whole file (.csv, .jsonl or .ndjson, each also with .gz). A bad row is skipped whole.
 
-    `pseudonyms`: needed where the mapping names actors. Raises ConfigError for a file that cannot be read and a column that it lacks.
+    `pseudonyms`: needed where the mapping names actors. Raises ConfigError for a file that cannot be read and a
+    column that it lacks.
     """
     if mapping.names_actors and pseudonyms is None:
         raise ConfigError(
@@ -91,8 +92,8 @@ def replay(
 ) -> None:
     """Publish a table's events and wait until all are acknowledged. Blocks.
 
-    `speed`: event-time seconds per second; None: as fast as it goes. `progress` is told how many events were handed over, now and then.
-    Raises what the publishers raise.
+    `speed`: event-time seconds per second; None: as fast as it goes. `progress` is told how many events were handed
+    over, now and then. Raises what the publishers raise.
     """
     with ExitStack() as stack:
         usage = stack.enter_context(UsagePublisher(settings)) if table.usage_events else None

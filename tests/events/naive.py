@@ -1,4 +1,4 @@
-"""The acceptance rules of an event in plain Python, one record at a time, written from DESIGN.md §4: what the vectorised check must equal."""
+"""The acceptance rules of DESIGN.md §4 in plain Python, one record at a time: what the vectorised check must equal."""
 
 from __future__ import annotations
 

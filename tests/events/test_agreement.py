@@ -55,7 +55,7 @@ def by_fastavro(event: EventName, data: bytes) -> dict[str, Any] | None:
 
 
 class SurplusBitsError(Exception):
-    """A tenth byte above 1: bits that a long has no room for. No encoder writes them, and the fast decoders drop them."""
+    """A tenth byte above 1: bits that a long has no room for. Fast decoders drop them, and no encoder writes them."""
 
 
 def by_avro(event: EventName, data: bytes) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""What the publishers take arrives once, complete, with the right key in the right partition; what does not arrive is said."""
+"""What the publishers take arrives once, with the right key in the right partition; what does not arrive is said."""
 
 from __future__ import annotations
 
