@@ -1,0 +1,111 @@
+"""Blocks of sums, and items' bookings, against dictionaries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.windows.bookings import ItemBookings
+from streams.windows.buckets import Buckets
+from streams.windows.measures import OUTCOME_MEASURES
+from streams.windows.rolling import Ints
+
+ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(-3, 3)), max_size=12)
+BATCHES = st.lists(st.tuples(st.sampled_from(("add", "replace")), ROWS), max_size=6)
+
+
+def columns(rows: list[tuple[int, int, int]]) -> tuple[Ints, Ints, Ints]:
+    buckets, owners, values = (np.array([row[i] for row in rows], np.int64) for i in range(3))
+    return buckets, owners, values.reshape(-1, 1)
+
+
+def contents(sums: Buckets) -> dict[tuple[int, int], int]:
+    out = {}
+    for bucket, owners, values in sums.gather(sums.between(None, 99)):
+        assert (np.diff(owners) > 0).all()
+        assert sums.rows_in(bucket) == len(owners)
+        out.update({(bucket, owner): value for owner, [value] in zip(owners.tolist(), values.tolist(), strict=True)})
+    return out
+
+
+@settings(max_examples=200, deadline=None)
+@given(BATCHES)
+def test_sums_by_bucket_and_owner(batches: list[tuple[str, list[tuple[int, int, int]]]]) -> None:
+    sums, naive = Buckets(1), dict[tuple[int, int], int]()
+    for action, rows in batches:
+        if action == "add":
+            sums.add(*columns(rows))
+            for bucket, owner, value in rows:
+                naive[bucket, owner] = naive.get((bucket, owner), 0) + value
+            continue
+        distinct = list({(bucket, owner): (bucket, owner, value) for bucket, owner, value in rows}.values())
+        changes = sums.replace(*columns(distinct))
+        assert changes[:, 0].tolist() == [value - naive.get((bucket, owner), 0) for bucket, owner, value in distinct]
+        naive.update({(bucket, owner): value for bucket, owner, value in distinct})
+    assert contents(sums) == naive
+
+
+@settings(deadline=None)
+@given(ROWS, st.integers(0, 5), st.integers(0, 5))
+def test_buckets_between(rows: list[tuple[int, int, int]], first: int, last: int) -> None:
+    sums = Buckets(1)
+    sums.add(*columns(rows))
+    held = {bucket for bucket, _, _ in rows}
+    assert sums.between(first, last) == sorted(b for b in held if first <= b <= last)
+    assert sums.between(None, last) == sorted(b for b in held if b <= last)
+    assert sums.between(first - 1000, last) == sums.between(None, last)
+    assert list(sums.gather([7])) == []
+
+
+@settings(deadline=None)
+@given(st.lists(ROWS, max_size=4))
+def test_without_measures_it_is_a_set(batches: list[list[tuple[int, int, int]]]) -> None:
+    members = Buckets(0)
+    for rows in batches:
+        buckets, owners, _ = columns(rows)
+        members.add(buckets, owners, np.zeros((len(rows), 0), np.int64))
+    held = {
+        (bucket, owner) for bucket, owners, _ in members.gather(members.between(None, 99)) for owner in owners.tolist()
+    }
+    assert held == {row[:2] for rows in batches for row in rows}
+
+
+ITEMS = st.sampled_from((("acme", "i"), ("acme", "j"), ("beta", "i")))
+UPDATES = st.lists(
+    st.lists(st.tuples(ITEMS, st.integers(0, 3), st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=6),
+    max_size=40,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(UPDATES)
+def test_an_update_replaces_all_bookings_of_its_items(
+    updates: list[list[tuple[tuple[str, str], int, int, int]]],
+) -> None:
+    bookings = ItemBookings()
+    held: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
+    totals = Counter[tuple[int, int]]()
+    for number, rows in enumerate(updates):
+        frame = pl.DataFrame(
+            {"kpart": [0] * len(rows), "tenant": [r[0][0] for r in rows], "work_item_id": [r[0][1] for r in rows]}
+        )
+        values = np.zeros((len(rows), len(OUTCOME_MEASURES)), np.int64)
+        values[:, -1] = [r[3] for r in rows]
+        places, changes, unnamed = bookings.replace(
+            frame, np.array([r[1:3] for r in rows], np.int64), values, loading=number == 0
+        )
+        for (series, pane), change in zip(places.tolist(), changes[:, -1].tolist(), strict=True):
+            totals[series, pane] += change
+        named = {row[0] for update in updates[1:number] for row in update}
+        new: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
+        for item, series, pane, amount in rows:
+            new.setdefault(item, Counter())[series, pane] += amount
+        assert unnamed[: len(rows)].tolist() == [row[0] not in named for row in rows]
+        held |= new
+        expected: Any = sum(held.values(), Counter())
+        assert +totals == expected
