@@ -321,10 +321,21 @@ class JoinAgent:
             await self.context.publish(PANES_TOPIC, pack_actors(f.touched.actors.with_columns(kpart)))
             await self.context.publish(PANES_TOPIC, pack_bookings(_bookings(f)))
             await self.context.publish(DEAD_TOPIC, [_dead_message(letter) for letter in f.dead])
-        await self._announce_watermarks([(f.partition, f.usage.next_offset, f.items.next_offset) for f in flushes])
+        # The watermarks as of the cut: batches applied since then are not announced yet, and must not make windows final.
+        await self._announce_watermarks(
+            [
+                (
+                    f.partition,
+                    f.usage.next_offset,
+                    f.items.next_offset,
+                    max(f.usage.watermark, 0),
+                    max(f.items.watermark, 0),
+                )
+                for f in flushes
+            ]
+        )
 
-    async def _announce_watermarks(self, positions: list[tuple[int, int, int]]) -> None:
-        rows = [(p, usage, items, *self.watermarks.of(p)) for p, usage, items in positions]
+    async def _announce_watermarks(self, rows: list[tuple[int, int, int, int, int]]) -> None:
         message = pack_watermarks(rows)
         for partition in range(self.context.partitions):
             await self.context.publish(PANES_TOPIC, [(b"", message)], partition)
@@ -345,9 +356,9 @@ class JoinAgent:
         if moved:
             await self._announce_watermarks(
                 [
-                    (p, self.parts[p].state.usage.next_offset, self.parts[p].state.items.next_offset)
+                    (p, part.state.usage.next_offset, part.state.items.next_offset, *self.watermarks.of(p))
                     for p in sorted(set(moved))
-                    if p in self.parts
+                    if (part := self.parts.get(p))
                 ]
             )
 
