@@ -80,24 +80,30 @@ def windows(
         print_json(rows)
         return
     for row in rows:
+        row["unknown"] = (row["unknown_request_share"] or 0.0) + (row["partial_request_share"] or 0.0)
         row["per_mtok"] = _or_reason(row, "core_per_mtok", ratio)
         row["unit_cost"] = _or_reason(row, "unit_cost_micro_usd", usd)
-        row["unknown"] = (row["unknown_request_share"] or 0.0) + (row["partial_request_share"] or 0.0)
     name = {"class": "work_class", "tenant": "team"}.get(by, by)
+    core: list[Column] = [
+        ("core work", "net_core_value_milli", value),
+        ("core per Mtok", "per_mtok", text),
+        ("cost per core item", "unit_cost", text),
+    ]
+    with_core = any(row["net_core_value_milli"] is not None for row in rows)
     columns: list[Column] = [
         ("window end", "window_end", moment),
         (by, name, lambda shown: shown or ("(all)" if by == "tenant" else "(none)")),
         ("AI spend", "standard_cost_micro_usd", usd),
         ("requests", "requests", count),
         ("items", "items_completed", count),
-        ("core work", "net_core_value_milli", value),
-        ("core per Mtok", "per_mtok", text),
-        ("cost per core item", "unit_cost", text),
+        *(core if with_core else ()),
         ("no item", "unattributed_cost_share", percent),
         ("not fully known", "unknown", percent),
         ("reopened", "reopened_share", percent),
     ]
     print_table(rows, columns, title=f"Final {size} windows by {by}", nothing="no final windows yet")
+    if rows and not with_core:
+        typer.echo(f"without core work and its ratios: {_plain(rows[0]['core_null_reason'])}")
 
 
 def models(tenant: Tenant = "", json: AsJson = False) -> None:

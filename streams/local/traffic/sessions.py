@@ -216,7 +216,10 @@ class Plan:
         model = np.zeros(count, dtype=np.int64)
         for k, entry in enumerate(TOOLS):
             rows = np.flatnonzero(tool == k)
-            model[rows] = rng.choice([m for m, _ in entry.models], len(rows), p=[p for _, p in entry.models])
+            names, parts = np.array([m for m, _ in entry.models]), np.array([p for _, p in entry.models])
+            # Most people stay with one model of a tool; by golden-ratio steps the team as a whole has the tool's mix.
+            usual = names[np.searchsorted(np.cumsum(parts), (people[rows] * 0.6180339887 + 0.31) % 1.0)]
+            model[rows] = np.where(rng.random(len(rows)) < 0.8, usual, rng.choice(names, len(rows), p=parts))
         columns = {
             "team": np.full(count, number),
             "person": people,
