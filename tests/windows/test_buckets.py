@@ -78,11 +78,11 @@ def test_without_measures_it_is_a_set(batches: list[list[tuple[int, int, int]]])
 ITEMS = st.sampled_from((("acme", "i"), ("acme", "j"), ("beta", "i")))
 UPDATES = st.lists(
     st.lists(st.tuples(ITEMS, st.integers(0, 3), st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=6),
-    max_size=40,
+    max_size=20,
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(UPDATES)
 def test_an_update_replaces_all_bookings_of_its_items(
     updates: list[list[tuple[tuple[str, str], int, int, int]]],

@@ -191,7 +191,7 @@ def test_usage_has_no_class_and_outcomes_share_the_row_of_their_group() -> None:
 
 
 def test_bookings_that_move_leave_zeros_behind() -> None:
-    made = shell(("items", {ITEM: [CREDIT]}))
+    made = shell(("items", {ITEM: [CREDIT]}), ("panes", {HERE: {"requests": 1}}), ("actors", {(HERE, 7)}))
     written(made, NOON + 2 * DAY, NOON)
     moved = CREDIT._replace(at=NOON + 3 * HOUR)
     made.log.append(("items", {ITEM: [moved, CREDIT._replace(kind="moved", amounts=())]}))
@@ -255,6 +255,12 @@ def test_contributors_of_long_windows_count_each_person_once() -> None:
     written(made, NOON + 120 * DAY, NOON)
     made.expect()
     assert {row["contributors"] for key, row in made.stored.items() if key.size == "28d"} == {1, 2}
+
+
+def test_shares_of_input_partitions_add_up_and_replace_only_themselves() -> None:
+    there = HERE._replace(kpart=1)
+    made = shell(("panes", {HERE: {"requests": 2}, there: {"requests": 3}}), ("panes", {there: {"requests": 4}}))
+    assert written(made, NOON, NOON + MINUTE)[team("1h", NOON + PANE)]["requests"] == 6
 
 
 def test_of_equal_pane_keys_in_one_update_the_last_one_counts() -> None:

@@ -12,13 +12,24 @@ from tests.windows.shell import Shell, Update
 
 DAY_0 = 19_723 * DAY  # 2024-01-01
 
-TIMES = st.builds(
-    lambda day, hour, minute, us: DAY_0 + day * DAY + hour * HOUR + minute * MINUTE + us,
-    st.sampled_from((0, 0, 0, 1, 6, 7, 27, 28, 35)),
-    st.sampled_from((0, 0, 5, 6, 23)),
-    st.sampled_from((0, 0, 4, 5, 50, 55, 59)),
-    st.sampled_from((0, 1, MINUTE - 1)),
-)
+MOMENTS = [
+    DAY_0 + day * DAY + hour * HOUR + minute * MINUTE
+    for day, hour, minute in (
+        (0, 0, 0),
+        (0, 0, 4),
+        (0, 0, 55),
+        (0, 5, 59),
+        (0, 6, 0),
+        (0, 23, 55),
+        (1, 0, 0),
+        (7, 5, 0),
+        (27, 0, 0),
+        (28, 0, 0),
+        (36, 12, 30),
+    )
+]
+"""Few, so that updates meet in panes; at the borders of panes, hours, quarters of a day, days and window sizes."""
+TIMES = st.builds(lambda moment, us: moment + us, st.sampled_from(MOMENTS), st.sampled_from((0, 1, MINUTE - 1)))
 TENANTS, TEAMS = st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b"))
 TOOLS, MODELS = st.sampled_from(("", "cli")), st.sampled_from(("m", "n"))
 SHARES = st.builds(
@@ -100,7 +111,7 @@ def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int
     assert not shell.engine.waiting
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(UPDATES, max_size=8), st.lists(ACTIONS, max_size=12), TIMES, st.sampled_from((0, 3 * HOUR, 400 * DAY)))
 def test_any_schedule_gives_the_windows_of_the_reference(
     log: list[tuple[str, Update]], actions: list[tuple[Any, ...]], start: int, wall_lag: int
