@@ -16,7 +16,6 @@ import polars as pl
 
 from streams.events.bounds import MAX_SIZE_MILLI
 from streams.events.dead_letter import DeadLetter, Reason
-from streams.events.examine import Row
 from streams.events.partition_column import partitions_of
 from streams.events.reader import EventReader, empty_columns, reader_of
 from streams.events.schemas import EVENT_NAMES, EventName, WriterSchemas, latest
@@ -24,6 +23,7 @@ from streams.events.validate import refusals
 from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
 
 EVENT_OF_TOPIC: Final[dict[str, EventName]] = {"usage-events": "usage_event", "work-item-events": "work_item_event"}
+Positions = npt.NDArray[np.int64]
 _SMALL_BLOCK: Final = 16
 """Blocks of this size are examined record by record: halving further costs more than it saves."""
 _SHIPPED: Final = WriterSchemas()
@@ -65,9 +65,8 @@ def decode(
     schema registry does not answer; nothing about a record raises.
     """
     event = EVENT_OF_TOPIC[topic]
-    frame, refused = _read(event, values, schemas, fallback=fallback)
-    index = frame["_index"].to_numpy()
-    frame = _normalised(event, frame.drop("_index")).with_columns(
+    frame, index, refused = _read(event, values, schemas, fallback=fallback)
+    frame = _normalised(event, frame).with_columns(
         pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])
     )
     refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, frame))
@@ -87,9 +86,7 @@ def decode(
     return Decoded(frame, dead)
 
 
-def _without(
-    frame: pl.DataFrame, index: npt.NDArray[np.int64], refused: list[_Refused]
-) -> tuple[pl.DataFrame, npt.NDArray[np.int64]]:
+def _without(frame: pl.DataFrame, index: Positions, refused: list[_Refused]) -> tuple[pl.DataFrame, Positions]:
     keep = ~np.isin(index, [bad.position for bad in refused])
     return frame.filter(keep), index[keep]
 
@@ -99,12 +96,12 @@ def _without(
 
 def _read(
     event: EventName, values: Sequence[bytes | None], schemas: WriterSchemas, *, fallback: bool
-) -> tuple[pl.DataFrame, list[_Refused]]:
-    """The columns of the readable records, ascending by their position `_index`, and the others."""
+) -> tuple[pl.DataFrame, Positions, list[_Refused]]:
+    """The columns of the readable records, their positions in `values` (ascending), and the other records."""
     if not fallback and values and None not in values:
         frame = _read_alike(event, values, schemas)  # type: ignore[arg-type]  # None is not among them
         if frame is not None:
-            return frame, []
+            return frame, np.arange(len(values)), []
     refused: list[_Refused] = []
     groups: dict[bytes, list[int]] = {}
     for i, value in enumerate(values):
@@ -116,23 +113,21 @@ def _read(
             refused.append(_Refused(i, "truncated", f"{len(value)} bytes hold no header"))
         else:
             groups.setdefault(value[:HEADER_BYTES], []).append(i)
-    frames = []
-    for header, indices in groups.items():
+    frames, positions = [empty_columns(event)], [np.empty(0, np.int64)]
+    for header, group in groups.items():
         schema_id = schema_id_of(header)
         writer = schemas.find(event, schema_id)
         if writer is None:
-            refused.extend(_Refused(i, "unknown_schema", f"schema id {schema_id}") for i in indices)
+            refused.extend(_Refused(i, "unknown_schema", f"schema id {schema_id}") for i in group)
             continue
-        reader = reader_of(event, writer)
-        group = [values[i] or b"" for i in indices]
-        for part, found in _read_group(reader, group, header, fallback=fallback):
-            if isinstance(found, pl.DataFrame):
-                frames.append(found.with_columns(pl.Series("_index", [indices[i] for i in part], pl.Int64)))
-            else:
-                refused.append(_Refused(indices[part.start], *found))
-    if not frames:
-        return empty_columns(event).with_columns(pl.lit(0, pl.Int64).alias("_index")).clear(), refused
-    return pl.concat(frames).sort("_index"), refused
+        mine = np.array(group)
+        records = [values[i] or b"" for i in group]
+        for frame, where in _read_group(reader_of(event, writer), records, header, refused, mine, fallback=fallback):
+            frames.append(frame)
+            positions.append(mine[where])
+    found = np.concatenate(positions)
+    order = np.argsort(found)
+    return pl.concat(frames)[order], found[order], refused
 
 
 def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchemas) -> pl.DataFrame | None:
@@ -145,50 +140,49 @@ def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchema
     if reader is None or reader.block is None:
         return None
     batch = reader.block.read(values, header)
-    if batch is None:
-        return None
-    return reader.columns(batch).with_columns(pl.Series("_index", np.arange(len(values), dtype=np.int64)))
+    return None if batch is None else reader.columns([batch])
 
 
 def _read_group(
-    reader: EventReader, values: list[bytes], header: bytes, *, fallback: bool
-) -> Iterator[tuple[range, pl.DataFrame | tuple[Reason, str]]]:
-    """Ranges of the group's records with their columns, or one record with its reason.
+    reader: EventReader,
+    records: list[bytes],
+    header: bytes,
+    refused: list[_Refused],
+    positions: Positions,
+    *,
+    fallback: bool,
+) -> Iterator[tuple[pl.DataFrame, Positions]]:
+    """Columns of the good records of one schema and which of `records` they are; adds the bad ones to `refused`.
 
-    Halves a block until the bad ones stand alone.
+    A block that cannot be read is halved until the bad records stand alone, or nearly so.
     """
-    waiting = [range(len(values))]
+    block = None if fallback else reader.block
+    batches, read = [], []
+    waiting = [range(len(records))]
+    one_by_one: list[int] = []
     while waiting:
         part = waiting.pop()
-        one_by_one = fallback or reader.block is None
-        batch = (
-            None if one_by_one or reader.block is None else reader.block.read(values[part.start : part.stop], header)
-        )
+        batch = None if block is None else block.read(records[part.start : part.stop], header)
         if batch is not None:
-            yield part, reader.columns(batch)
-        elif not one_by_one and len(part) > _SMALL_BLOCK:
+            batches.append(batch)
+            read.append(np.arange(part.start, part.stop))
+        elif block is not None and len(part) > _SMALL_BLOCK:
             middle = len(part) // 2
             waiting += [part[:middle], part[middle:]]
         else:
-            yield from _examined(reader, values, part)
-
-
-def _examined(
-    reader: EventReader, values: list[bytes], part: range
-) -> Iterator[tuple[range, pl.DataFrame | tuple[Reason, str]]]:
-    rows: list[Row] = []
-    begin = part.start
-    for i in part:
-        found = reader.examiner.read(values[i][HEADER_BYTES:])
+            one_by_one += part
+    if batches:
+        yield reader.columns(batches), np.concatenate(read)
+    rows, examined_at = [], []
+    for i in one_by_one:
+        found = reader.examiner.read(records[i][HEADER_BYTES:])
         if isinstance(found, dict):
             rows.append(found)
-            continue
-        if rows:
-            yield range(begin, i), reader.rows(rows)
-        yield range(i, i + 1), found
-        rows, begin = [], i + 1
+            examined_at.append(i)
+        else:
+            refused.append(_Refused(int(positions[i]), *found))
     if rows:
-        yield range(begin, part.stop), reader.rows(rows)
+        yield reader.rows(rows), np.array(examined_at)
 
 
 # --- columns of an event ----------------------------------------------------------------------------------------------
@@ -218,6 +212,8 @@ def _key(event: EventName) -> pl.Expr:
 
 def _foreign(keys: pl.Series, partition: int, partitions: int) -> list[int]:
     """Positions of the keys that belong to another partition."""
+    if partitions == 1:
+        return []
     distinct = keys.unique()
     foreign = distinct.filter(partitions_of(distinct, partitions) != partition)
     return [] if foreign.is_empty() else keys.is_in(foreign.implode()).arg_true().to_list()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
 
 from streams.events.block import BlockReader
 from streams.events.examine import Examiner, Row
@@ -24,6 +25,7 @@ class EventReader:
         reader = latest(event)
         self._written = {field["name"] for field in writer["fields"]}
         self._fields = {field["name"]: _dtype(field["type"]) for field in reader["fields"]}
+        self._expected = list(self._fields.items())
         self._defaults = {field["name"]: field["default"] for field in reader["fields"] if "default" in field}
         try:
             self.block: BlockReader | None = BlockReader(writer)
@@ -31,9 +33,11 @@ class EventReader:
             self.block = None
         self.examiner = Examiner(writer, reader, self._block_takes)
 
-    def columns(self, batch: Any) -> pl.DataFrame:
-        """The event's columns from the writer's (a batch of BlockReader): what the writer lacked has its default."""
-        frame = pl.DataFrame(batch)
+    def columns(self, batches: Sequence[Any]) -> pl.DataFrame:
+        """The event's columns from batches of `block`, one after the other: what the writer lacked has its default."""
+        frame = pl.DataFrame(pa.Table.from_batches(batches))
+        if list(frame.schema.items()) == self._expected:
+            return frame
         return frame.select(self._column(name, dtype, frame.schema) for name, dtype in self._fields.items())
 
     def rows(self, rows: Iterable[Row]) -> pl.DataFrame:

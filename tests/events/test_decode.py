@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.events import decode as decode_module
 from streams.events.block import BlockReader
 from streams.events.decode import decode
+from streams.events.examine import Examiner
 from streams.events.schemas import EVENT_NAMES, EventName, latest, shipped_id
 from streams.events.wire import pack_header
 from tests.events.naive import in_partition, key_of, refused_for, row_of
@@ -258,14 +258,14 @@ def test_the_cut_of_a_batch_changes_nothing(values: list[bytes | None], cuts: li
 def test_large_batches_are_halved_until_the_bad_ones_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few of the good records are read one by one."""
     one_by_one = 0
-    original = decode_module._examined
+    original = Examiner.read
 
-    def counted(*arguments: Any) -> Any:
+    def counted(self: Examiner, record: bytes) -> Any:
         nonlocal one_by_one
-        one_by_one += len(arguments[2])
-        return original(*arguments)
+        one_by_one += 1
+        return original(self, record)
 
-    monkeypatch.setattr(decode_module, "_examined", counted)
+    monkeypatch.setattr(Examiner, "read", counted)
     values: list[bytes | None] = [usage(number) for number in range(5000)]
     for place in (0, 1234, 4999):
         values[place] = GOOD[:-2]
