@@ -5,6 +5,7 @@ TokenworthError                 one clear message; `remedy` says what to do next
 ├── SetupError                  broker, topics, ClickHouse or the data directory are not as `init` leaves them
 │   ├── BrokerUnavailable
 │   ├── StoreUnavailable
+│   ├── RegistryUnavailable
 │   └── PartitionMismatch       the topics' partition counts differ from the stored one
 ├── SchemaError                 a schema is invalid or breaks compatibility
 ├── RecordError                 one record cannot be used; carries topic, partition, offset and reason, never the payload
@@ -42,6 +43,10 @@ class BrokerUnavailable(SetupError):
 
 class StoreUnavailable(SetupError):
     """ClickHouse does not answer at the configured address."""
+
+
+class RegistryUnavailable(SetupError):
+    """The configured schema registry does not answer."""
 
 
 class PartitionMismatch(SetupError):

@@ -66,6 +66,7 @@ def _wire(app: Any, context: Context, agents: list[Any]) -> None:
     @app.on_rebalance_complete.connect(weak=False)  # type: ignore[untyped-decorator]
     async def take_over(sender: Any, **_: Any) -> None:
         try:
+            await context.open()  # here, because Faust starts tasks only after the first take-over, which publishes
             await ownership.take_over(app)
         except Exception as error:  # noqa: BLE001 - nothing may pass: Faust would go on without state
             context.fail(error)
@@ -77,10 +78,6 @@ def _wire(app: Any, context: Context, agents: list[Any]) -> None:
     @app.on_before_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     async def drain(sender: Any, **_: Any) -> None:
         await ownership.release(app)
-
-    @app.task  # type: ignore[untyped-decorator]
-    async def start() -> None:
-        await context.open()
 
     for agent in agents:
         app.task(_forever(app, context, agent))

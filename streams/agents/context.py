@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final, ParamSpec, TypeVar
@@ -19,7 +19,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
 from streams.config import Settings
-from streams.errors import Fenced, StoreUnavailable, TokenworthError
+from streams.errors import Fenced, RegistryUnavailable, StoreUnavailable, TokenworthError
 from streams.metrics import Metrics
 from streams.store.client import connect
 from streams.store.sink import ClickHouseInserts, Sink
@@ -78,7 +78,9 @@ class Context:
         threading.Thread(target=_leave_after, args=(FAILED_GRACE_S,), daemon=True).start()
 
     async def open(self) -> None:
-        """Start the producer for derived topics, inside the running event loop."""
+        """Start the producer for derived topics, inside the running event loop. A second call does nothing."""
+        if self._producer is not None:
+            return
         self._producer = AIOKafkaProducer(
             bootstrap_servers=self.settings.kafka,
             acks="all",  # without idempotence: updates are absolute, and one request a partition is in flight, so a repeat does no harm
@@ -108,20 +110,32 @@ class Context:
         return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: step(*args, **options))
 
     async def persist(self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
-        """Run a store step until it succeeds; a failure that passes is retried while `alive`, which must stay true or Fenced is raised."""
+        """Run a store step until it succeeds; a failure that passes is retried while `alive`, then Fenced is raised."""
+        loop = asyncio.get_running_loop()
+        return await self._retry(
+            alive, step.__name__, lambda: loop.run_in_executor(self._insert, lambda: step(*args, **options))
+        )
+
+    async def persist_state(
+        self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs
+    ) -> R:
+        """Likewise for a step on the agents' state, which must be repeatable up to where it can fail."""
+        return await self._retry(alive, step.__name__, lambda: self.compute(step, *args, **options))
+
+    async def _retry(self, alive: Callable[[], bool], name: str, attempt: Callable[[], Awaitable[R]]) -> R:
         delay, began = FIRST_RETRY_S, time.monotonic()
         while True:
             if not alive():
                 raise Fenced("the partition was lost while the store was away")
             try:
-                return await asyncio.get_running_loop().run_in_executor(self._insert, lambda: step(*args, **options))
-            except (ClickHouseError, StoreUnavailable, OSError) as error:
+                return await attempt()
+            except (ClickHouseError, RegistryUnavailable, StoreUnavailable, OSError) as error:
                 if not passes(error):
                     raise
-                self.metrics.add("tokenworth_insert_retries_total", table=step.__name__)
+                self.metrics.add("tokenworth_insert_retries_total", table=name)
                 log.warning(
                     "store is away, trying again",
-                    step=step.__name__,
+                    step=name,
                     error=_first_line(error),
                     waited_s=round(time.monotonic() - began, 1),
                 )

@@ -14,7 +14,6 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,13 +28,14 @@ from streams.config import DEAD_TOPIC, INPUT_TOPICS, ITEMS_TOPIC, PANES_TOPIC, U
 from streams.errors import Fenced, SetupError, TokenworthError
 from streams.events.dead_letter import DeadLetter
 from streams.events.decode import decode
+from streams.events.schemas import WriterSchemas
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
 from streams.join.partition import Input, JoinPartition
 from streams.store.positions import Mirror, claim, mirrors
 from streams.store.reading import ClickHouseStored
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
-from streams.windows.measures import DAY_US, OUTCOME_MEASURES
+from streams.windows.measures import DAY_US
 from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks
 from streams.windows.watermark import SIDES, Watermarks
 
@@ -55,6 +55,7 @@ class JoinAgent:
     def __init__(self, context: Context) -> None:
         self.context, self.settings = context, context.settings
         self.stored = ClickHouseStored(context.client)
+        self.schemas = WriterSchemas(self.settings.schema_registry)
         self.parts: dict[int, FlushBuffer] = {}
         self.generation = -1
         self.watermarks = Watermarks(idle_us=int(self.settings.watermark_idle_s * 1e6))
@@ -216,7 +217,14 @@ class JoinAgent:
         part = self.parts.get(batch.tp.partition)
         if part is None or part.epoch != batch.epoch or self._closing:
             return  # of an earlier tenure: will be read again
-        await self.context.compute(self._apply, part, batch)
+
+        def alive() -> bool:
+            return part.epoch == batch.epoch and not self._closing
+
+        try:
+            await self.context.persist_state(alive, self._apply, part, batch)
+        except Fenced:
+            return
         if self._rows() >= self.settings.flush_max_rows:
             self._flush_soon.set()
 
@@ -231,6 +239,7 @@ class JoinAgent:
         return part.state.usage if topic == USAGE_TOPIC else part.state.items
 
     def _apply(self, part: FlushBuffer, batch: Batch) -> None:
+        """Decode and apply. What may fail and pass (registry, look-ups) comes before the state changes, so that it can be repeated."""
         topic, state = batch.tp.topic, part.state
         read_side = self._input(part, topic)
         if batch.end <= read_side.next_offset:
@@ -246,6 +255,7 @@ class JoinAgent:
             batch.appended_at,
             partition=batch.tp.partition,
             partitions=self.context.partitions,
+            schemas=self.schemas,
         )
         if topic == USAGE_TOPIC:
             hydrate_usage(self.stored, state, decoded.frame)
@@ -319,7 +329,7 @@ class JoinAgent:
             kpart = pl.lit(f.partition, pl.UInt16).alias("kpart")
             await self.context.publish(PANES_TOPIC, pack_panes(f.touched.panes.with_columns(kpart)))
             await self.context.publish(PANES_TOPIC, pack_actors(f.touched.actors.with_columns(kpart)))
-            await self.context.publish(PANES_TOPIC, pack_bookings(_bookings(f)))
+            await self.context.publish(PANES_TOPIC, pack_bookings(f.bookings()))
             await self.context.publish(DEAD_TOPIC, [_dead_message(letter) for letter in f.dead])
         # The watermarks as of the cut: batches applied since then are not announced yet, and must not make windows final.
         await self._announce_watermarks(
@@ -378,22 +388,6 @@ def _duplicates(batch: Batch, rows: pl.DataFrame) -> Duplicates:
             content_hash=pl.Series(hashes, dtype=pl.UInt64)
         ),
     )
-
-
-BOOKING_SCHEMA: dict[str, Any] = {
-    "kpart": pl.UInt16, "tenant": pl.String, "work_item_id": pl.String, "at": pl.Int64, "kind": pl.String, "team": pl.String,
-    "tool": pl.String, "model": pl.String, "work_class": pl.String, **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
-}  # fmt: skip
-
-
-def _bookings(flush: PartitionFlush) -> pl.DataFrame:
-    """All bookings of the items that a flush touched, one row each."""
-    rows = [
-        (flush.partition, item.tenant, item.work_item_id, *booking[:6], *booking.amounts)
-        for item in flush.touched.items
-        for booking in item.bookings
-    ]
-    return pl.DataFrame(rows, schema=BOOKING_SCHEMA, orient="row")
 
 
 def _dead_message(letter: DeadLetter) -> tuple[bytes, bytes]:

@@ -61,7 +61,7 @@ def decode(
     """Decode and check the records of one partition of an input topic.
 
     `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `values`. `partitions`: of the
-    topic. `fallback`: read every record with fastavro; the result is the same. Raises SetupError when a configured
+    topic. `fallback`: read every record with fastavro; the result is the same. Raises RegistryUnavailable when a configured
     schema registry does not answer; nothing about a record raises.
     """
     event = EVENT_OF_TOPIC[topic]

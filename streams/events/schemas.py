@@ -19,7 +19,7 @@ import avro.compatibility
 import avro.errors
 import avro.schema
 
-from streams.errors import SchemaError, SetupError
+from streams.errors import RegistryUnavailable, SchemaError
 
 EventName = Literal["usage_event", "work_item_event"]
 EVENT_NAMES: Final[tuple[EventName, ...]] = ("usage_event", "work_item_event")
@@ -161,7 +161,7 @@ class WriterSchemas:
     def find(self, event: EventName, schema_id: int) -> Schema | None:
         """The writer schema with this id; None when there is none or when `event` cannot be read from it.
 
-        Raises SetupError when the registry does not answer: that says nothing about the record.
+        Raises RegistryUnavailable when the registry does not answer: that says nothing about the record.
         """
         if not self._url:
             found = shipped_ids().get(schema_id)
@@ -217,8 +217,8 @@ class WriterSchemas:
             raise self._unavailable(str(getattr(error, "reason", error))) from error
         return answer if isinstance(answer, dict) else None
 
-    def _unavailable(self, why: str) -> SetupError:
-        return SetupError(
+    def _unavailable(self, why: str) -> RegistryUnavailable:
+        return RegistryUnavailable(
             f"the schema registry at {self._url} does not answer: {why}",
             remedy="check TOKENWORTH_SCHEMA_REGISTRY, or leave it empty to use the schemas that ship",
         )

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import polars as pl
 
 from streams.events.dead_letter import DeadLetter
 from streams.join.partition import Input, JoinPartition, Touched
+from streams.windows.measures import OUTCOME_MEASURES
 
 EPOCH_SHIFT = 40
 """A row's version is epoch << 40 | flush number: a later tenure of a partition outranks every flush of an earlier one."""
+
+
+BOOKING_KEY: Final = ("at", "kind", "team", "tool", "model", "work_class")
+BOOKING_SCHEMA: Final[dict[str, Any]] = {
+    "kpart": pl.UInt16,
+    "tenant": pl.String,
+    "work_item_id": pl.String,
+    **dict.fromkeys(BOOKING_KEY, pl.String),
+    "at": pl.Int64,
+    **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,15 @@ class PartitionFlush:
     @property
     def version(self) -> int:
         return self.epoch << EPOCH_SHIFT | self.number
+
+    def bookings(self) -> pl.DataFrame:
+        """All bookings of the touched items, one row each: kpart, the item, BOOKING_KEY and OUTCOME_MEASURES."""
+        rows = [
+            (self.partition, item.tenant, item.work_item_id, *booking[:6], *booking.amounts)
+            for item in self.touched.items
+            for booking in item.bookings
+        ]
+        return pl.DataFrame(rows, schema=BOOKING_SCHEMA, orient="row")
 
 
 class FlushBuffer:
