@@ -59,17 +59,17 @@ def _address(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     database = parts.path.strip("/")
     try:
-        port = parts.port
+        port = parts.port or (8443 if parts.scheme == "https" else 8123)
     except ValueError:
-        port = None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not database or "/" in database:
+        port = 0
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port or not database or "/" in database:
         raise ConfigError(
             SETTING, f"{_without_password(url)!r} does not name a ClickHouse database", remedy=f"write it as {_FORM}"
         )
     return {
         "interface": parts.scheme,
         "host": parts.hostname,
-        "port": port or (8443 if parts.scheme == "https" else 8123),
+        "port": port,
         "username": unquote(parts.username) if parts.username else None,
         "password": unquote(parts.password) if parts.password else "",
         "database": unquote(database),

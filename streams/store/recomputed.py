@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final, Self
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
@@ -18,6 +19,8 @@ from streams.store.queries import query
 
 KEEP: Final = 10_000
 """Differing keys of a table that one comparison hands out. What is kept is compared again at a later position, and named."""
+
+MAX_PARTITION: Final = 65_535
 
 FAMILIES: Final = (("1h", 3600, 300), ("24h", 86_400, 3600), ("7d", 604_800, 21_600), ("28d", 2_419_200, 86_400))
 """Window families: size, its seconds, and those of the slide."""
@@ -92,6 +95,8 @@ class Recomputed:
         }
 
     def __enter__(self) -> Self:
+        for (left_behind,) in self._rows("left_behind", prefix=f"{self.client.database}_verify_"):
+            self.client.command(f"DROP DATABASE IF EXISTS {quoted(left_behind)} SYNC")
         self.client.command(f"CREATE DATABASE {self.scratch}")
         try:
             for statement in split(self._text(query("verify/scratch"))):
@@ -128,14 +133,30 @@ class Recomputed:
     # --- partitions -----------------------------------------------------------------------------------------------------------------
 
     def chunks(self) -> Iterator[Scope]:
-        """Scopes that together are everything, each of about `rows_per_chunk` raw rows at most."""
-        first, rows = None, 0
+        """Scopes that together are everything, also partitions without raw rows; each of about `rows_per_chunk` raw rows at most."""
+        first, rows = 0, 0
         sizes = self._rows("sizes")
-        for i, (kpart, size) in enumerate(sizes):
-            first, rows = (kpart if first is None else first), rows + size
-            if i + 1 == len(sizes) or rows + sizes[i + 1][1] > self.rows_per_chunk:
-                yield from _parts(first, kpart, -(-rows // self.rows_per_chunk))
-                first, rows = None, 0
+        for (_, size), (following, size_of_following) in pairwise(sizes):
+            rows += size
+            if rows + size_of_following > self.rows_per_chunk:
+                yield from self._parts(first, following - 1, rows)
+                first, rows = following, 0
+        yield from self._parts(first, MAX_PARTITION, rows + (sizes[-1][1] if sizes else 0))
+
+    def _parts(self, first: int, last: int, rows: int) -> Iterator[Scope]:
+        """The partitions first..last in as many parts as their rows need."""
+        within = f"kpart BETWEEN {first} AND {last}"
+        parts = max(-(-rows // self.rows_per_chunk), 1)
+        for part in range(parts):
+
+            def share(columns: str, part: int = part) -> str:
+                return within if parts == 1 else f"{within} AND modulo(cityHash64({columns}), {parts}) = {part}"
+
+            yield Scope(
+                identities=share("tenant, event_id"),
+                items=share("tenant, work_item_id"),
+                panes=share("tenant, team, toDateTime(pane_start, 'UTC')"),
+            )
 
     def find_repeats(self, scopes: Iterable[Scope]) -> None:
         """Raw rows that must not count, because a row of lower offset has their identity."""
@@ -174,6 +195,8 @@ class Recomputed:
 
     def compare_fates(self, scope: Scope) -> Iterator[tuple[str, Outcome]]:
         """Fates of spend, from the lines, items and panes of a scope."""
+        self._empty("moved_days")
+        self._run("moved_days")
         conditions = {"line_scope": scope.line_days, "pane_scope": scope.days, "day_scope": scope.view_days}
         yield "v_spend_fate_daily", self._compare("compare_fates", **conditions)
         yield "fates of a day", self._compare("compare_fate_sums", day_scope=scope.view_days)
@@ -261,17 +284,3 @@ class Recomputed:
     def _compare(self, name: str, **given: Any) -> Outcome:
         rows, different, moved, keys, moved_keys = self._rows(name, **given)[0]
         return Outcome(rows, different, moved, tuple(map(tuple, keys)), tuple(map(tuple, moved_keys)))
-
-
-def _parts(first: int, last: int, parts: int) -> Iterator[Scope]:
-    within = f"kpart BETWEEN {first} AND {last}"
-    for part in range(parts):
-
-        def share(columns: str, part: int = part) -> str:
-            return within if parts == 1 else f"{within} AND modulo(cityHash64({columns}), {parts}) = {part}"
-
-        yield Scope(
-            identities=share("tenant, event_id"),
-            items=share("tenant, work_item_id"),
-            panes=share("tenant, team, toDateTime(pane_start, 'UTC')"),
-        )

@@ -41,6 +41,8 @@ def other_value(column: str, kind: str) -> str:
         return f"arrayPushBack({column}, 'other')"
     if "String" in kind:
         return f"concat({column}, 'other')"
+    if column == "size":
+        return "'28d'"
     if column == "kpart":
         return f"toUInt16((kpart + 1) % {PARTITIONS})"
     if column in ("container", "evidence", "value_assisted"):
@@ -51,7 +53,8 @@ def other_value(column: str, kind: str) -> str:
 def changes(client: Client, table: str) -> Iterator[tuple[str, str, str]]:
     """(name, column, SQL of its new value) of every column that verify compares; of nested ones, each field of the first element."""
     columns = client.query(
-        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position", {"table": table}
+        "SELECT name, type FROM system.columns WHERE database = currentDatabase() AND table = {table:String} ORDER BY position",
+        {"table": table},
     ).result_rows
     for column, kind in columns:
         if column in COVERING or column in NOT_COMPARED.get(table, ()):
@@ -75,17 +78,23 @@ def mutate(client: Client, rng: random.Random, table: str) -> list[Mutation]:
     for name, column, value in changes(client, table):
         condition = _candidates(table, name) + final
         if condition not in candidates:
-            rows = client.query(f"SELECT [{shown}] AS key FROM {table} FINAL WHERE {condition} ORDER BY key").result_rows
+            rows = client.query(
+                f"SELECT [{shown}] AS key FROM {table} FINAL WHERE {condition} ORDER BY key"
+            ).result_rows
             candidates[condition] = [tuple(row[0]) for row in rows]
         found = candidates[condition]
         key = rng.choice([key for key in found if key not in used])
         where = f"[{shown}] = {{key:Array(String)}}"
         row, parameters = f"SELECT * FROM {table} FINAL WHERE {where}", {"key": list(key)}
-        changed = client.query(f"SELECT [{shown}] FROM (SELECT * REPLACE ({value} AS {column}) FROM ({row}))", parameters).result_rows
+        changed = client.query(
+            f"SELECT [{shown}] FROM (SELECT * REPLACE ({value} AS {column}) FROM ({row}))", parameters
+        ).result_rows
         keys = frozenset((key, tuple(changed[0][0])))
         used |= keys
         replacing = ", version + 1 AS version" if len(keys) == 1 else ""
-        client.command(f"INSERT INTO {table} SELECT * REPLACE ({value} AS {column}{replacing}) FROM ({row})", parameters)
+        client.command(
+            f"INSERT INTO {table} SELECT * REPLACE ({value} AS {column}{replacing}) FROM ({row})", parameters
+        )
         if len(keys) > 1:
             client.command(f"ALTER TABLE {table} DELETE WHERE {where}", parameters, settings={"mutations_sync": 2})
         done.append(Mutation(table, name, keys))
@@ -94,8 +103,11 @@ def mutate(client: Client, rng: random.Random, table: str) -> list[Mutation]:
 
 def _candidates(table: str, name: str) -> str:
     """Rows in which the change can be seen: a booking of nothing is none, wherever it stands."""
+    if table == "value_windows":
+        # No 28d window ends at 5 o'clock: the changed row replaces no other.
+        return "requests != 0" + (" AND toHour(window_end) = 5" if name == "size" else "")
     if not name.startswith("bookings."):
-        return "1" if table != "value_windows" else "requests != 0"
+        return "1"
     nested = name.split(".")[1]
     if nested in ("at", "team", "tool", "model", "work_class"):
         return "notEmpty(bookings) AND bookings[1].value_credited_milli + bookings[1].items_canceled + bookings[1].items_completed > 0"
@@ -122,4 +134,7 @@ def _changed_first(column: str, kind: str, field: str, field_kind: str) -> str:
 
 def _shown(table: str) -> str:
     """SQL of a row's key as verify names it."""
-    return ", ".join("toString(toDateTime(pane_start, 'UTC'))" if name == "pane_start" else f"toString({name})" for name in KEYS[table])
+    return ", ".join(
+        "toString(toDateTime(pane_start, 'UTC'))" if name == "pane_start" else f"toString({name})"
+        for name in KEYS[table]
+    )

@@ -107,9 +107,9 @@ class RightStore:
         for table, rows in self.rows.items():
             insert(self.client, table, rows)
         parts = {part for _, part in self.next}
-        insert(self.client, "checkpoints", (self._checkpoint(part) for part in sorted(parts)))
+        insert(self.client, "checkpoints", (self.checkpoint(part) for part in sorted(parts)))
         if watermark is not None:
-            insert(self.client, "window_checkpoints", [self._window_checkpoint(parts, watermark)])
+            insert(self.client, "window_checkpoints", [self.window_checkpoint(watermark)])
 
     def _record(self, side: str, key: str, event: Event) -> None:
         part = partition_of(key, PARTITIONS)
@@ -206,7 +206,8 @@ class RightStore:
                 }
             )
 
-    def _checkpoint(self, part: int) -> Row:
+    def checkpoint(self, part: int) -> Row:
+        """The position of a partition once everything is applied."""
         row: Row = {
             "kpart": part,
             "incarnation": 0,
@@ -222,7 +223,9 @@ class RightStore:
             row[f"{side}_watermark"] = moment(self.latest[side, part])
         return row
 
-    def _window_checkpoint(self, parts: Iterable[int], watermark: int) -> Row:
+    def window_checkpoint(self, watermark: int) -> Row:
+        """The window agent's row when it has seen everything."""
+        parts = {part for _, part in self.next}
         positions = [
             {
                 "kpart": part,

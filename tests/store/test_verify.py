@@ -5,22 +5,33 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 
 import pytest
+from clickhouse_connect.driver.exceptions import DatabaseError
 
 from streams.store.client import Client, connect
 from streams.store.verify import TableReport, VerifyReport, verify
 from tests.oracle.value import DEFAULT_RULES, SAMPLE_PRICES, SINCE_2015, PriceLine, RuleLine
-from tests.store.mutations import KEYS, mutate
+from tests.oracle.panes import MEASURES
+from tests.store.mutations import KEYS, WINDOW_KEY, Mutation, mutate
 from tests.store.random_worlds import random_world
-from tests.store.right_store import RightStore, insert, renamed
-from tests.strategies import DAY_US, World, at, item_event, usage_event
+from tests.store.right_store import RightStore, insert, moment, renamed
+from tests.strategies import World, at, item_event, usage_event
 
 FINAL_AT = at(45, 5)
 
 
-def filled(client: Client, seed: int, worlds: int, *, with_windows: bool = False, prices: list[PriceLine] = SAMPLE_PRICES, rules: list[RuleLine] = DEFAULT_RULES) -> RightStore:
+def filled(
+    client: Client,
+    seed: int,
+    worlds: int,
+    *,
+    with_windows: bool = False,
+    prices: list[PriceLine] = SAMPLE_PRICES,
+    rules: list[RuleLine] = DEFAULT_RULES,
+) -> RightStore:
     rng = random.Random(seed)
     store = RightStore(client, prices, rules)
     for number in range(worlds):
@@ -35,6 +46,14 @@ def table(report: VerifyReport, name: str) -> TableReport:
 
 def differing(report: VerifyReport) -> dict[str, tuple[tuple[str, ...], ...]]:
     return {found.table: found.keys for found in report.tables if found.different or found.uncommitted}
+
+
+@contextmanager
+def running(work: Callable[[], None]) -> Iterator[None]:
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    thread.join()
 
 
 def test_right_results_are_found_right(migrated: Client) -> None:
@@ -67,23 +86,185 @@ def test_prices_and_rules_hold_from_their_day(migrated: Client) -> None:
         PriceLine(day_28, "large-latest", "", 7_777_777, 1, 1, 1, 1),
         PriceLine(day_28, "free", "large"),
     ]
-    later = [line._replace(effective_from=day_14, base_milli=line.base_milli * 2 + (line.kind == "match")) for line in DEFAULT_RULES if line.patterns != ("docs", "runbook")]
+    later = [
+        line._replace(effective_from=day_14, base_milli=line.base_milli * 2 + (line.kind == "match"))
+        for line in DEFAULT_RULES
+        if line.patterns != ("docs", "runbook")
+    ]
     own = RuleLine(day_14, "reference", 0, ("ads",), 1001, sized=False, work_class="")
     first = RuleLine(SINCE_2015, "reference", 0, ("big",), 13_000, sized=False, work_class="")
     filled(migrated, 3, 600, prices=prices, rules=[*DEFAULT_RULES, first, *later, own])
     assert differing(verify(migrated, wait_s=0)) == {}
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_every_single_change_is_named(migrated: Client, seed: int) -> None:
-    filled(migrated, seed, 150)
-    rng = random.Random(seed)
+def assert_named(report: VerifyReport, name: str, mutations: list[Mutation]) -> None:
+    expected = {key: mutation.column for mutation in mutations for key in mutation.keys}
+    found = set(table(report, name).keys)
+    assert {expected[key] for key in expected.keys() - found} == set(), name
+    assert found - expected.keys() == set(), name
+
+
+def test_every_single_change_is_named(migrated: Client) -> None:
+    filled(migrated, 4, 150)
+    rng = random.Random(4)
     wanted = {name: mutate(migrated, rng, name) for name in KEYS if name != "value_windows"}
     report = verify(migrated, wait_s=0, keys_named=1000)
     for name, mutations in wanted.items():
-        expected = {key: m.column for m in mutations for key in m.keys}
-        found = set(table(report, name).keys)
-        assert {expected[key] for key in expected.keys() - found} == set(), name
-        assert found - expected.keys() == set(), name
+        assert_named(report, name, mutations)
     assert table(report, "v_spend_fate_daily").different
     assert not report.ok
+
+
+def test_every_single_change_of_a_window_is_named(migrated: Client) -> None:
+    filled(migrated, 5, 3, with_windows=True)
+    mutations = mutate(migrated, random.Random(5), "value_windows")
+    report = verify(migrated, wait_s=0, keys_named=1000)
+    assert differing(report).keys() == {"value_windows"}
+    assert_named(report, "value_windows", mutations)
+
+
+def test_windows_that_are_missing_late_or_too_many_are_named(migrated: Client) -> None:
+    store = filled(migrated, 6, 1, with_windows=True)
+    rows = sorted(
+        store.rows["value_windows"],
+        key=lambda row: (row["size"], row["window_end"], row["grouping"], row["tool"], row["model"], row["team"]),
+    )
+    not_final, never = rows[7], rows[31]
+    insert(
+        migrated,
+        "value_windows",
+        [not_final | {"status": "provisional", "version": 2}, never | {"team": "nobody", "version": 2}],
+    )
+    # What no final window may say yet, and an all-zero row, differ from nothing.
+    insert(migrated, "value_windows", [never | {"window_end": moment(FINAL_AT)[:19], "version": 2}])
+    zeros = dict.fromkeys((*MEASURES, "contributors"), 0)
+    insert(migrated, "value_windows", [never | zeros | {"team": "zero", "version": 2}])
+    report = verify(migrated, wait_s=0)
+    keys = {tuple(row[name] for name in WINDOW_KEY) for row in (not_final, never | {"team": "nobody"})}
+    assert set(table(report, "value_windows").keys) == keys
+
+
+def test_without_a_window_agent_windows_are_not_judged(migrated: Client) -> None:
+    filled(migrated, 7, 5)
+    report = verify(migrated, wait_s=0)
+    assert (report.windows_until_s, report.note, report.ok) == (None, "", True)
+
+
+def test_waits_for_the_window_agent(migrated: Client, clickhouse_database: str) -> None:
+    store = filled(migrated, 8, 2, with_windows=True)
+    behind = store.window_checkpoint(FINAL_AT) | {"version": 2}
+    behind["positions"] = [position | {"usage_next": position["usage_next"] - 1} for position in behind["positions"]]
+    insert(migrated, "window_checkpoints", [behind])
+    late = verify(migrated, wait_s=0)
+    assert "has not reached" in late.note
+    assert not late.ok
+    assert table(late, "value_windows").rows == 0
+
+    def catch_up() -> None:
+        time.sleep(1)
+        with closing(connect(clickhouse_database)) as other:
+            insert(other, "window_checkpoints", [store.window_checkpoint(FINAL_AT) | {"version": 3}])
+
+    with running(catch_up):
+        report = verify(migrated, wait_s=30)
+    assert report.ok
+    assert table(report, "value_windows").rows > 0
+
+
+def test_what_moved_on_is_compared_again_at_a_later_position(migrated: Client, clickhouse_database: str) -> None:
+    """A flush is half written when the first comparison happens: rows beyond the position. Then it is committed."""
+    store = RightStore(migrated)
+    before = usage_event("u1", at(0), work_item_id="I-1")
+    store.add(World([before], [item_event("w1", at(0), "completed", item_type="story")], at(0)))
+    store.write()
+    grown = RightStore(migrated)
+    grown.add(
+        World(
+            [before, usage_event("u2", at(0), work_item_id="I-1", actor="a2", output_tokens=77)],
+            [item_event("w1", at(0), "completed", item_type="story")],
+            at(0),
+        )
+    )
+    position = {"usage_next": 2, "items_next": 1, "version": 1 << 40 | 2}
+    part = grown.rows["work_items"][0]["kpart"]
+    for name in ("usage_events", "work_item_events", "work_item_usage", "work_items", "panes", "pane_actors"):
+        covering = position if "usage_next" in grown.rows[name][0] else {"version": position["version"]}
+        insert(migrated, name, [row | covering for row in grown.rows[name]])
+    half = verify(migrated, wait_s=0)
+    assert half.ok
+    assert [found.table for found in half.tables if found.uncommitted] == [
+        "work_item_usage",
+        "work_items",
+        "panes",
+        "pane_actors",
+        "v_spend_fate_daily",
+    ]
+
+    def commit() -> None:
+        time.sleep(1)
+        with closing(connect(clickhouse_database)) as other:
+            insert(other, "checkpoints", [grown.checkpoint(part) | {"version": position["version"]}])
+
+    with running(commit):
+        report = verify(migrated, wait_s=30)
+    assert report.ok, differing(report)
+
+
+def test_an_identity_that_was_accepted_twice_is_named_and_counts_once(migrated: Client) -> None:
+    store = filled(migrated, 9, 20)
+    twice = store.rows["usage_events"][3]
+    position = {"koff": 10_000, "team": "elsewhere", "requests": 99}
+    insert(migrated, "usage_events", [twice | position])
+    checkpoint = store.checkpoint(twice["kpart"])
+    insert(
+        migrated,
+        "checkpoints",
+        [
+            checkpoint
+            | {
+                "usage_next": 10_001,
+                "usage_missing": 10_000 - checkpoint["usage_next"],
+                "usage_applied": checkpoint["usage_applied"] + 1,
+                "version": 1 << 40 | 2,
+            }
+        ],
+    )
+    report = verify(migrated, wait_s=0)
+    assert differing(report) == {"usage_events": ((str(twice["kpart"]), twice["tenant"], twice["event_id"]),)}
+
+
+@pytest.mark.parametrize(
+    "column", ["usage_applied", "usage_duplicates", "usage_dead", "items_applied", "items_missing", "items_begin"]
+)
+def test_records_that_do_not_add_up_are_named(migrated: Client, column: str) -> None:
+    store = filled(migrated, 10, 5)
+    checkpoint = store.checkpoint(1)
+    insert(migrated, "checkpoints", [checkpoint | {column: checkpoint[column] + 1, "version": 1 << 40 | 2}])
+    topic = "usage-events" if column.startswith("usage") else "work-item-events"
+    assert differing(verify(migrated, wait_s=0)) == {"checkpoints": ((topic, "1"),)}
+
+
+@pytest.mark.parametrize(("worlds", "rows_per_chunk", "with_windows"), [(60, 40, False), (3, 1500, True)])
+def test_work_in_small_chunks_comes_to_the_same(
+    migrated: Client, worlds: int, rows_per_chunk: int, with_windows: bool
+) -> None:  # noqa: FBT001
+    filled(migrated, 11, worlds, with_windows=with_windows)
+    mutate(migrated, random.Random(11), "value_windows" if with_windows else "work_items")
+    whole = verify(migrated, wait_s=0, keys_named=1000)
+    chunked = verify(migrated, wait_s=0, keys_named=1000, rows_per_chunk=rows_per_chunk, max_memory_bytes=300 << 20)
+    assert whole.different > 20
+    assert whole.tables == chunked.tables
+
+
+def test_leaves_nothing_behind(migrated: Client, clickhouse_url: str) -> None:
+    filled(migrated, 12, 2)
+    shown: list[tuple[str, float]] = []
+    verify(migrated, wait_s=0, progress=lambda what, share: shown.append((what, share)))
+    assert shown[-1] == ("done", 1.0)
+    assert [share for _, share in shown] == sorted(share for _, share in shown)
+    migrated.command("DROP TABLE panes")
+    with pytest.raises(DatabaseError):
+        verify(migrated, wait_s=0)
+    with closing(connect(f"{clickhouse_url}/default")) as client:
+        names = [name for (name,) in client.query("SHOW DATABASES").result_rows]
+    assert [name for name in names if name.startswith(f"{migrated.database}_verify")] == []

@@ -427,3 +427,29 @@ FROM (
 WHERE main_cost_share >= 0.8
 GROUP BY tenant, item_type, size, main_tool, main_model
 COMMENT 'Unit cost of models on items that one of them carried. One row: tenant, item type, size, tool, model.';
+
+-- Comments on the columns of v_alerts, whose statement has none.
+ALTER TABLE v_alerts {on_cluster}
+    COMMENT COLUMN tenant 'tenant',
+    COMMENT COLUMN team 'team that the alert is about',
+    COMMENT COLUMN rule 'name of the rule that fired',
+    COMMENT COLUMN kind 'page or ticket',
+    COMMENT COLUMN state 'pending, firing or resolved',
+    COMMENT COLUMN window_size 'size of the windows that the rule judges',
+    COMMENT COLUMN started_at 'when the condition began to hold',
+    COMMENT COLUMN fired_at 'when it had held long enough; NULL: not yet',
+    COMMENT COLUMN resolved_at 'NULL: not yet',
+    COMMENT COLUMN changed_at 'end of the window of the latest change',
+    COMMENT COLUMN unit 'of value, usual_value and threshold: micro_usd (shown in USD) or per_mille (shown as a share)',
+    COMMENT COLUMN value 'what was judged, in the window that fired, or while pending in the one that began',
+    COMMENT COLUMN usual_value 'median of the four weeks before; of spend_runaway their 95th percentile',
+    COMMENT COLUMN threshold 'value from which on the rule is true; frozen when the alert began',
+    COMMENT COLUMN spend_usd 'standard cost of the window, USD',
+    COMMENT COLUMN usual_spend_usd 'median of the four weeks before, USD',
+    COMMENT COLUMN core_value 'core work of the window, in typical core items',
+    COMMENT COLUMN usual_core_value 'median of the four weeks before',
+    COMMENT COLUMN delivered '0: fired in old windows only: recorded, not told',
+    COMMENT COLUMN summary 'what happened, against what is usual, since when, where to look',
+    COMMENT COLUMN fingerprint 'identity of the alert: rule, tenant and team';
+
+ALTER TABLE v_alerts {on_cluster} MODIFY COMMENT 'Alerts that are or were worth telling. One row: an alert from its beginning on.';

@@ -7,7 +7,7 @@ FROM (
         sumIf(sums, NOT is_stored) AS expected,
         stored != 0 OR expected != 0 AS is_compared,
         stored != expected AS is_different,
-        0 AS is_moved
+        (tenant, day) IN (SELECT tenant, day FROM {scratch}.moved_days) AS is_moved
     FROM (
         SELECT
             line.tenant AS tenant,

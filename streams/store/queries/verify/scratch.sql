@@ -114,3 +114,6 @@ CREATE TABLE {scratch}.wanted_items (tenant String, work_item_id String) ENGINE 
 CREATE TABLE {scratch}.wanted_panes (tenant String, pane_start DateTime('UTC')) ENGINE = MergeTree ORDER BY (tenant, pane_start);
 CREATE TABLE {scratch}.wanted_days (tenant String, day Date) ENGINE = MergeTree ORDER BY (tenant, day);
 CREATE TABLE {scratch}.wanted_tenants (tenant String) ENGINE = MergeTree ORDER BY tenant;
+
+-- Days of which a stored row is beyond the positions: views, which read every row, show a state of them that is not committed yet.
+CREATE TABLE {scratch}.moved_days (tenant String, day Date) ENGINE = MergeTree ORDER BY (tenant, day);
