@@ -16,6 +16,7 @@ from streams.config import INPUT_TOPICS, Settings
 from streams.local.process import Child
 from streams.local.stack import Stack
 from streams.store.client import Client, connect, ensure_database
+from streams.store.verify import VerifyReport, verify
 from streams.store.windows import load_checkpoint
 
 SIDES = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
@@ -117,6 +118,18 @@ class System:
                     totals[name] += count
         assert totals["consumed"] == sum(ends.values())
         return totals
+
+    def assert_verified(self) -> VerifyReport:
+        """Every stored result, recomputed from the raw events, is equal."""
+        report = verify(self.client, allowed_lateness_s=self.settings.allowed_lateness_s)
+        different = [
+            f"{table.table}: {table.different} of {table.rows}: {table.keys}"
+            for table in report.tables
+            if table.different
+        ]
+        assert report.ok, "\n".join((*different, report.note))
+        assert all(table.rows for table in report.tables), report
+        return report
 
 
 @contextmanager

@@ -21,25 +21,24 @@ def test_results_equal_the_oracle(system: System) -> None:
     publish(system, first_usage, first_items)
     worker = system.start_worker("worker-1")
     system.wait_until_windowed(max(event["occurred_at"] for event in (*first_usage, *first_items)))
+    system.stop_worker(worker)
 
     # What comes now is late: the windows of the first half are final.
     publish(system, log.usage[len(first_usage) :], log.items[len(first_items) :])
+    worker = system.start_worker("worker-2", TOKENWORTH_FLUSH_INTERVAL_S="3")
     system.wait_until_windowed(0)
     assert_equal_soon(system, world(log.usage, log.items, SAMPLE_PRICES))
     system.stop_worker(worker)
 
     totals = system.assert_records_add_up()
     published = len(log.usage) + len(log.items)
-    different = len({(e["tenant"], e["event_id"]) for e in log.usage}) + len(
+    distinct = len({(e["tenant"], e["event_id"]) for e in log.usage}) + len(
         {(e["tenant"], e["event_id"]) for e in log.items}
     )
     assert totals == {
-        "consumed": published,
-        "applied": different,
-        "duplicates": published - different,
-        "dead": 0,
-        "missing": 0,
-    }
+        "consumed": published, "applied": distinct, "duplicates": published - distinct, "dead": 0, "missing": 0,
+    }  # fmt: skip
+    system.assert_verified()
 
 
 def publish(system: System, usage: list[dict[str, Any]], items: list[dict[str, Any]]) -> None:
