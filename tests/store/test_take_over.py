@@ -16,7 +16,7 @@ from tests.store.memory import MemoryStore, logical
 from tests.store.simulated import Event, Group, Member, Store
 from tests.strategies import DAY_0, item_event, usage_event
 
-MANY = 400
+MANY = 250
 
 
 def random_log(rng: random.Random) -> dict[str, list[Event]]:
