@@ -109,3 +109,13 @@ def test_an_update_replaces_all_bookings_of_its_items(
         held |= new
         expected: Any = sum(held.values(), Counter())
         assert +totals == expected
+
+
+def test_replaced_bookings_do_not_pile_up() -> None:
+    bookings = ItemBookings()
+    frame = pl.DataFrame({"kpart": [0] * 10, "tenant": ["acme"] * 10, "work_item_id": [f"i{n}" for n in range(10)]})
+    for _ in range(100):
+        bookings.replace(
+            frame, np.ones((10, 2), np.int64), np.ones((10, len(OUTCOME_MEASURES)), np.int64), loading=False
+        )
+    assert len(bookings._places) <= 64
