@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from importlib.util import find_spec
 from typing import Any, Final
 
 import typer
@@ -24,6 +25,7 @@ WRONG_USAGE: Final = 2
 NOT_THERE: Final = 3
 INTERRUPTED: Final = 130
 
+_REMEDY_WITHOUT_ONE: Final = "see `tokenworth COMMAND --help`; `tokenworth --debug COMMAND` shows where it failed"
 _LOCAL: Final = frozenset({"aiohttp", "chdb", "psutil", "zstandard"})
 _WORKER: Final = frozenset(
     {
@@ -76,6 +78,13 @@ def exit_code(error: Exception) -> int:
             return FAILED
 
 
+def require_local() -> None:
+    """Raise ModuleNotFoundError when the extra 'local' is not installed: its processes would fail one by one, and less clearly."""
+    for module in sorted(_LOCAL | _WORKER):
+        if find_spec(module) is None:
+            raise ModuleNotFoundError(f"no module named {module}", name=module)
+
+
 def extra_of(error: ModuleNotFoundError) -> str:
     """The extra of the distribution that has the missing module; '' for a module that none of them has."""
     module = (error.name or "").partition(".")[0]
@@ -85,7 +94,7 @@ def extra_of(error: ModuleNotFoundError) -> str:
 def tell(error: Exception) -> None:
     """Print the message to stderr, and the remedy below it."""
     if isinstance(error, TokenworthError):
-        _print(error.message, error.remedy)
+        _print(error.message, error.remedy or _REMEDY_WITHOUT_ONE)
     elif isinstance(error, ModuleNotFoundError) and extra_of(error):
         _print(f"this command needs the extra '{extra_of(error)}'", f"pip install 'tokenworth[{extra_of(error)}]'")
     else:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from streams.cli.failures import FAILED
+from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
 from streams.cli.settings import load_settings
 
@@ -70,6 +70,7 @@ def up(
 
     At the default ports, every other command finds the stack without settings.
     """
+    require_local()
     from streams.agents.initialise import initialise  # noqa: PLC0415
     from streams.local.stack import Stack  # noqa: PLC0415
 

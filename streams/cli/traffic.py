@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from streams.cli.failures import FAILED
+from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
 from streams.cli.progress import Reporter, counting, say
 from streams.cli.settings import load_settings
@@ -56,6 +56,7 @@ def demo(
     Starts a broker, ClickHouse and a worker on this machine; needs the extra 'local' and about two minutes.
     Exit code 1 when a stored row differs from what the raw events give, or records are lost.
     """
+    require_local()
     from rich.console import Console  # noqa: PLC0415 - keeps --help instant
 
     from streams.local.demo.facts import as_facts  # noqa: PLC0415

@@ -106,7 +106,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """From the first record published until windows in ClickHouse covered the last one; CPU of the worker processes over all their life."""
+    """From the first record published until windows in ClickHouse covered the last one, and the worker's CPU time in between."""
 
     seconds: float
     cpu_seconds: float

@@ -1,7 +1,7 @@
 """Runs the demo: embedded stack, made traffic through Kafka as fast as it goes, then the figures that ClickHouse holds.
 
 1. make the traffic; start broker and ClickHouse in an empty directory; `init`
-2. start the worker, and publish while it consumes
+2. start the worker; once it owns all partitions, publish
 3. wait until windows cover the last record, then until the input has been idle and every window is final and judged
 4. `verify`; read the figures
 """
@@ -30,7 +30,6 @@ from streams.events.keys import partition_of
 from streams.local.demo.figures import Records, Speed, Story, Verified
 from streams.local.demo.story import tell
 from streams.local.directory import locked_directory
-from streams.local.process import Child
 from streams.local.stack import Stack
 from streams.local.traffic import TENANT, Traffic, last_monday_us, make_traffic
 from streams.local.traffic.records import records
@@ -123,27 +122,29 @@ class _Streamed:
 
 def _stream(settings: Settings, stack: Stack, traffic: Traffic, reporter: Reporter) -> _Streamed:
     worker = stack.spawn(
-        "worker-1", [sys.executable, "-m", "streams.cli", "worker"], env={"TOKENWORTH_WATERMARK_IDLE_S": str(IDLE_S)}
+        "worker-1",
+        [sys.executable, "-m", "streams.cli", "worker"],
+        env={"TOKENWORTH_WATERMARK_IDLE_S": str(IDLE_S)},
     )
-    usage = _Cpu(worker)
-    publishing = _Publishing(settings, records(traffic, PARTITIONS))
     client = connect(settings.clickhouse)
+    _wait(stack, lambda: _owned(client) == PARTITIONS)
+    process = psutil.Process(worker.pid)
+    publishing = _Publishing(settings, records(traffic, PARTITIONS))
     estimate = round(1.02 * (len(traffic.usage) + len(traffic.items)))
-    began = time.monotonic()
+    began, cpu_before = time.monotonic(), _cpu_seconds(process)
     with reporter.counting("published and applied", estimate) as progress:
         publishing.start()
 
         def covered() -> bool:
             publishing.check()
-            progress(_applied(client))
+            progress(int(read(client, "results/records")["consumed"][0]))
             return publishing.done and _covers(client, end_offsets(settings))
 
         _wait(stack, covered)
-    seconds = time.monotonic() - began
-    cpu_seconds = usage.seconds()
+    seconds, cpu_seconds = time.monotonic() - began, _cpu_seconds(process) - cpu_before
     reporter.say("waiting until every window is final and judged")
     final_us = traffic.end_us + settings.allowed_lateness_s * 1_000_000
-    _wait(stack, lambda: _judged(client, final_us))
+    _wait(stack, lambda: load_watermark(client, partition_of(TENANT, PARTITIONS)) >= final_us)
     counts = read(client, "results/records").row(0, named=True)
     client.close()
     found = Records(publishing.count, counts["applied"], counts["duplicate"], counts["dead"])
@@ -179,25 +180,21 @@ class _Publishing(threading.Thread):
             yield from chunk
 
 
-class _Cpu:
+def _cpu_seconds(process: psutil.Process) -> float:
     """CPU time of a process and its threads."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
-    def __init__(self, child: Child) -> None:
-        self._process = psutil.Process(child.pid)
 
-    def seconds(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+def _owned(client: Any) -> int:
+    """Partitions that a worker has taken over."""
+    return int(client.query("SELECT uniqExact(kpart) FROM claims").result_rows[0][0])
 
 
 def _wait(stack: Stack, ready: Callable[[], bool]) -> None:
     while not ready():
         stack.check()
         time.sleep(_POLL_S)
-
-
-def _applied(client: Any) -> int:
-    return int(read(client, "results/records")["consumed"][0])
 
 
 def _covers(client: Any, ends: dict[tuple[str, int], int]) -> bool:
@@ -211,11 +208,6 @@ def _covers(client: Any, ends: dict[tuple[str, int], int]) -> bool:
         for topic, offset in zip(INPUT_TOPICS, offsets, strict=True)
     }
     return all(reached.get(place, 0) >= end for place, end in ends.items())
-
-
-def _judged(client: Any, final_us: int) -> bool:
-    """Whether every window that is final at a watermark has been judged."""
-    return load_watermark(client, partition_of(TENANT, PARTITIONS)) >= final_us
 
 
 def _verify(settings: Settings) -> Verified:
