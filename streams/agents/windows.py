@@ -1,7 +1,8 @@
 """The window agent: consumes pane updates, keeps every touched rolling window up to date in ClickHouse and on the value-windows topic.
 
-A step does, in this order: apply updates in memory; write the windows that they changed (version = incarnation << 40 | consumed offset);
-write its own checkpoint; commit the consumed offset; publish. Updates are absolute, so a replayed step converges.
+A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset); publish them; write its
+checkpoint; commit. Updates are absolute, so a replayed step converges. What is committed never passes an update whose revisions still
+wait for their throttle: after a crash it is read again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from streams.config import PANES_TOPIC, WINDOWS_TOPIC
 from streams.errors import Fenced
 from streams.events.keys import partition_of
 from streams.store.windows import (
+    Position,
     load_checkpoint,
     load_state,
     previous_windows,
@@ -48,8 +50,10 @@ class Updates:
     watermarks: InputWatermarks
     next_offset: int
     watermark: int
-    written_offset: int = -1
-    waiting: list[Batch] = field(default_factory=list)
+    stepped_offset: int = -1
+    settled_offset: int = 0
+    settled_positions: list[Position] = field(default_factory=list)
+    updated: bool = False
 
 
 class WindowAgent:
@@ -93,7 +97,10 @@ class WindowAgent:
             watermarks.merge_rows(checkpoint.positions)
         engine.load(*load_state(client, owned), watermark_us=checkpoint.watermark if checkpoint else None)
         log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned))
-        return Updates(engine, watermarks, offset, checkpoint.watermark if checkpoint else 0)
+        watermark = checkpoint.watermark if checkpoint else 0
+        return Updates(
+            engine, watermarks, offset, watermark, settled_offset=offset, settled_positions=watermarks.positions()
+        )
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
@@ -135,6 +142,8 @@ class WindowAgent:
                 part.engine.apply_actors(frame)
             else:
                 part.watermarks.merge(frame)
+                continue
+            part.updated = True
         part.next_offset = batch.end
 
     async def run(self, consumer: Consumer) -> None:
@@ -153,31 +162,35 @@ class WindowAgent:
 
     async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
         watermark = part.watermarks.value()
-        if watermark is None or (part.next_offset == part.written_offset and not part.engine.waiting):
+        if watermark is None or (part.next_offset == part.stepped_offset and not part.engine.waiting):
             return
         generation, now = self.generation, int(time.time() * 1e6)
 
         def alive() -> bool:
             return self.generation == generation and not self._closing
 
-        frames = part.engine.advance(max(watermark, part.watermark), now)
+        quiet, part.updated = not part.updated, False
+        part.watermark = max(watermark, part.watermark)
+        frames = part.engine.advance(part.watermark, now, flush=quiet and part.engine.revisions_wait)
         announced = []
         while (frame := await self.context.compute(next, frames, None)) is not None:
             rows = window_rows(frame, part.next_offset, now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            self.context.metrics.add("tokenworth_windows_written_total", len(rows), status=_written_as(frame))
             announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
-        part.watermark = max(watermark, part.watermark)
-        row = window_checkpoint_row(upart, part.next_offset, part.watermark, part.watermarks.positions(), now)
-        await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
+            self._count(frame)
         for frame in announced:
             await self.context.publish(WINDOWS_TOPIC, pack_windows(frame))
         said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
         await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
-        await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.next_offset}, generation)
-        part.written_offset = part.next_offset
+        part.stepped_offset = part.next_offset
+        if not part.engine.revisions_wait:
+            part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
+        row = window_checkpoint_row(upart, part.settled_offset, part.watermark, part.settled_positions, now)
+        await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
+        await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
 
-
-def _written_as(frame: pl.DataFrame) -> str:
-    return "revision" if frame["revision"][0] else str(frame["status"][0])
+    def _count(self, frame: pl.DataFrame) -> None:
+        written = pl.when(pl.col("revision") > 0).then(pl.lit("revision")).otherwise(pl.col("status")).alias("written")
+        for status, count in frame.group_by(written).len().iter_rows():
+            self.context.metrics.add("tokenworth_windows_written_total", count, status=status)
