@@ -1,7 +1,9 @@
 """What the windows are made of: usage panes, bookings and actors, summed by the slides of the four families.
 
 Usage sums are kept per input partition in the shortest slide, because an update replaces one partition's share; longer slides hold the sums
-over all partitions. Nothing is ever dropped: memory grows with the panes of the tenants served, about 200 bytes a pane row.
+over all partitions. Updates and stored rows carry the `version` of the flush that wrote them (0 where a frame has none). An older update than
+the one held changes nothing: a worker that lost its partition may publish its last flush after the next owner has published newer ones. But
+its places count as touched, because a state loaded ahead of the updates may have left them already. Nothing is ever dropped: memory grows with the panes of the tenants served, about 200 bytes a pane row.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from streams.windows.bookings import ItemBookings
+from streams.windows.bookings import ItemBookings, versions
 from streams.windows.buckets import Buckets
 from streams.windows.families import FAMILIES
 from streams.windows.groups import Groups, Mask
@@ -31,7 +33,8 @@ class PaneState:
 
     def __init__(self) -> None:
         self.groups = Groups()
-        self.usage = tuple(Buckets(len(USAGE_MEASURES)) for _ in FAMILIES)
+        self.usage = (Buckets(len(USAGE_MEASURES) + 1), *(Buckets(len(USAGE_MEASURES)) for _ in FAMILIES[1:]))
+        """The shortest slide has the version as its last column."""
         self.outcomes = tuple(Buckets(len(OUTCOME_MEASURES)) for _ in FAMILIES)
         self.actors = tuple(Buckets(0) for _ in FAMILIES)
         self._bookings = ItemBookings()
@@ -44,9 +47,15 @@ class PaneState:
         frame = frame.unique(PANE_KEY, keep="last", maintain_order=True)
         series, panes = self._places(frame)
         kparts = frame["kpart"].cast(pl.Int64).to_numpy()
-        changes = self.usage[0].replace(panes, (series << KPART_BITS) | kparts, _values(frame, USAGE_MEASURES))
+        shares = (series << KPART_BITS) | kparts
+        changes = self.usage[0].replace(
+            panes, shares, np.column_stack((_values(frame, USAGE_MEASURES), versions(frame)))
+        )
+        if (older := changes[:, -1] < 0).any():
+            self.usage[0].add(panes[older], shares[older], -changes[older])
+            changes[older] = 0
         for sums, slide in zip(self.usage[1:], PANES_PER_SLIDE[1:], strict=True):
-            sums.add(panes // slide, series, changes)
+            sums.add(panes // slide, series, changes[:, :-1])
         return series, panes
 
     def apply_bookings(self, frame: pl.DataFrame, *, loading: bool = False) -> tuple[Ints, Ints]:
@@ -98,7 +107,7 @@ class PaneState:
     def gather_usage(self, level: int, buckets: list[int], chosen: Mask | None) -> tuple[Ints, Ints, Ints]:
         """(series, buckets, values with one row per measure) of some buckets, of all or of chosen series."""
         owners, at, values = _gathered(self.usage[level], buckets, chosen, 0 if level else KPART_BITS)
-        return owners if level else owners >> KPART_BITS, at, values
+        return (owners, at, values) if level else (owners >> KPART_BITS, at, values[:-1])
 
     def gather_outcomes(self, level: int, buckets: list[int], chosen: Mask | None) -> tuple[Ints, Ints, Ints]:
         """Likewise for bookings."""

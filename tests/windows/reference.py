@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import polars as pl
 
@@ -42,6 +43,9 @@ class Share(NamedTuple):
     start: int
 
 
+Item = tuple[int, str, str]
+
+
 class Booking(NamedTuple):
     """A booking of an item; `moved` ones hold no amounts."""
 
@@ -56,14 +60,12 @@ class Booking(NamedTuple):
 
 @dataclass
 class Truth:
-    """What all updates so far say."""
+    """What all updates so far say, and the versions of the updates that said it."""
 
     panes: dict[Share, Amounts] = field(default_factory=dict)
-    items: dict[tuple[int, str, str], list[Booking]] = field(default_factory=dict)
+    items: dict[Item, list[Booking]] = field(default_factory=dict)
     actors: set[tuple[Share, int]] = field(default_factory=set)
-
-    def copy(self) -> Truth:
-        return Truth(dict(self.panes), dict(self.items), set(self.actors))
+    versions: dict[Share | Item, int] = field(default_factory=dict)
 
 
 Group = tuple[str, str, str, str, str, str]
@@ -118,21 +120,37 @@ def windows(truth: Truth) -> dict[Key, Amounts]:
     return out
 
 
-def pane_frame(panes: dict[Share, Amounts]) -> pl.DataFrame:
+NEWEST = 1 << 40
+
+Versions = Mapping[Any, int]
+"""By share or item; NEWEST where one is missing."""
+
+
+def pane_frame(panes: dict[Share, Amounts], versions: Versions = MappingProxyType({})) -> pl.DataFrame:
     """Rows of a panes update."""
-    rows = [(*share, *(amounts.get(name, 0) for name in USAGE_MEASURES)) for share, amounts in panes.items()]
+    rows = [
+        (*share, *(amounts.get(name, 0) for name in USAGE_MEASURES), versions.get(share, NEWEST))
+        for share, amounts in panes.items()
+    ]
     schema = {
         "kpart": pl.UInt16,
         **dict.fromkeys(("tenant", "team", "tool", "model"), pl.String),
         "pane_start": pl.Int64,
+        **dict.fromkeys(USAGE_MEASURES, pl.Int64),
+        "version": pl.UInt64,
     }
-    return pl.DataFrame(rows, schema={**schema, **dict.fromkeys(USAGE_MEASURES, pl.Int64)}, orient="row")
+    return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def booking_frame(items: dict[tuple[int, str, str], list[Booking]]) -> pl.DataFrame:
+def booking_frame(items: dict[Item, list[Booking]], versions: Versions = MappingProxyType({})) -> pl.DataFrame:
     """Rows of a bookings update."""
     rows = [
-        (*item, *booking[:6], *(dict(booking.amounts).get(name, 0) for name in OUTCOME_MEASURES))
+        (
+            *item,
+            *booking[:6],
+            *(dict(booking.amounts).get(name, 0) for name in OUTCOME_MEASURES),
+            versions.get(item, NEWEST),
+        )
         for item, bookings in items.items()
         for booking in bookings
     ]
@@ -140,7 +158,12 @@ def booking_frame(items: dict[tuple[int, str, str], list[Booking]]) -> pl.DataFr
     names = ("kind", "team", "tool", "model", "work_class")
     return pl.DataFrame(
         rows,
-        schema={**schema, **dict.fromkeys(names, pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)},
+        schema={
+            **schema,
+            **dict.fromkeys(names, pl.String),
+            **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
+            "version": pl.UInt64,
+        },
         orient="row",
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -46,14 +47,16 @@ class Shell:
 
     @staticmethod
     def _frames(truth: Truth) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-        return pane_frame(truth.panes), booking_frame(truth.items), actor_frame(truth.actors)
+        versions = truth.versions
+        return pane_frame(truth.panes, versions), booking_frame(truth.items, versions), actor_frame(truth.actors)
 
     def truth(self, until: int) -> Truth:
         """What the first `until` updates say."""
         truth = Truth()
-        for kind, update in self.log[:until]:
+        for version, (kind, update) in enumerate(self.log[:until], 1):
             target = getattr(truth, kind)
             target.update(update)
+            truth.versions |= dict.fromkeys(update, version)  # type: ignore[arg-type]
         return truth
 
     def previous(self, keys: pl.DataFrame) -> pl.DataFrame:
@@ -70,14 +73,24 @@ class Shell:
 
     def consume(self, count: int) -> None:
         """Apply the next updates of the log."""
-        for kind, update in self.log[self.next : self.next + count]:
-            if kind == "panes":
-                self.engine.apply_panes(pane_frame(update))  # type: ignore[arg-type]
-            elif kind == "items":
-                self.engine.apply_bookings(booking_frame(update))  # type: ignore[arg-type]
-            else:
-                self.engine.apply_actors(actor_frame(update))  # type: ignore[arg-type]
-        self.next = min(self.next + count, len(self.log))
+        for _ in range(min(count, len(self.log) - self.next)):
+            self._apply(self.next)
+            self.next += 1
+
+    def hear_again(self, back: int) -> None:
+        """A worker that lost its partition publishes an update that was published before, after newer ones."""
+        if back <= self.next:
+            self._apply(self.next - back)
+
+    def _apply(self, index: int) -> None:
+        kind, update = self.log[index]
+        versions: Any = dict.fromkeys(update, index + 1)
+        if kind == "panes":
+            self.engine.apply_panes(pane_frame(update, versions))  # type: ignore[arg-type]
+        elif kind == "items":
+            self.engine.apply_bookings(booking_frame(update, versions))  # type: ignore[arg-type]
+        else:
+            self.engine.apply_actors(actor_frame(update))  # type: ignore[arg-type]
 
     def advance(self, watermark: int, now: int, *, flush: bool = False) -> list[dict[Key, dict[str, int | str]]]:
         """Write what changed; returns the rows of each frame."""

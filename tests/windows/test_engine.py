@@ -213,6 +213,35 @@ def test_a_moved_mark_alone_clears_what_another_process_wrote() -> None:
     made.expect()
 
 
+def test_an_older_update_that_comes_late_changes_nothing() -> None:
+    moved = {ITEM: [CREDIT._replace(at=NOON + HOUR), CREDIT._replace(kind="moved", amounts=())]}
+    other = (0, "acme", "PAY-2")
+    made = shell(
+        ("panes", {HERE: {"requests": 1}, HERE._replace(kpart=1): {"requests": 5}}),
+        ("items", {ITEM: [CREDIT], other: [CREDIT]}),
+        ("panes", {HERE: {"requests": 3}}),
+        ("items", moved),
+    )
+    for watermark in (NOON + PANE, NOON + 2 * DAY):
+        made.hear_again(3)
+        made.hear_again(4)
+        written(made, watermark, NOON, flush=True)
+        assert made.stored[team("1h", NOON + PANE)]["requests"] == 8
+        made.expect()
+
+
+def test_an_older_update_clears_what_a_newer_state_has_left() -> None:
+    """The mark of the panes that an item left is gone from the row that was stored after it."""
+    made = shell(("items", {ITEM: [CREDIT]}))
+    written(made, NOON + 2 * DAY, NOON)
+    there = CREDIT._replace(at=NOON + 3 * HOUR)
+    made.log += [("items", {ITEM: [there, CREDIT._replace(kind="moved", amounts=())]}), ("items", {ITEM: [there]})]
+    made.restart(ahead=2)
+    made.consume(2)
+    written(made, NOON + 2 * DAY, NOON, flush=True)
+    made.expect()
+
+
 def test_repeated_bookings_touch_nothing_once_an_update_has_named_them() -> None:
     made = shell(("items", {ITEM: [CREDIT]}))
     written(made, NOON + 2 * DAY, NOON)

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.windows.reference import DAY, HOUR, MINUTE, PANE, Booking, Share
+from tests.windows.reference import DAY, HOUR, MINUTE, PANE, Booking, Share, amounts_of
 from tests.windows.shell import Shell, Update
 
 DAY_0 = 19_723 * DAY  # 2024-01-01
@@ -32,14 +32,18 @@ MOMENTS = [
 TIMES = st.builds(lambda moment, us: moment + us, st.sampled_from(MOMENTS), st.sampled_from((0, 1, MINUTE - 1)))
 TENANTS, TEAMS = st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b"))
 TOOLS, MODELS = st.sampled_from(("", "cli")), st.sampled_from(("m", "n"))
-SHARES = st.builds(
-    Share,
-    kpart=st.integers(0, 1),
-    tenant=TENANTS,
-    team=TEAMS,
-    tool=TOOLS,
-    model=MODELS,
-    start=TIMES.map(lambda at: at // PANE * PANE),
+FAMILIAR = [Share(kpart, "acme", "a", "cli", "m", MOMENTS[0] // PANE * PANE) for kpart in range(2)]
+SHARES = st.one_of(
+    st.sampled_from(FAMILIAR),
+    st.builds(
+        Share,
+        kpart=st.integers(0, 1),
+        tenant=TENANTS,
+        team=TEAMS,
+        tool=TOOLS,
+        model=MODELS,
+        start=TIMES.map(lambda at: at // PANE * PANE),
+    ),
 )
 AMOUNT = st.integers(1, 3)
 OUTCOMES = st.sampled_from(("items_completed", "value_credited_milli", "abandoned_standard_cost_micro_usd_reversed"))
@@ -59,7 +63,7 @@ PANES = st.dictionaries(
     max_size=4,
 )
 ITEMS = st.dictionaries(
-    st.tuples(st.integers(0, 1), TENANTS, st.sampled_from(("i", "j"))),
+    st.one_of(st.just((0, "acme", "i")), st.tuples(st.integers(0, 1), TENANTS, st.sampled_from(("i", "j")))),
     st.lists(BOOKINGS, min_size=1, max_size=3),
     max_size=2,
 )
@@ -74,6 +78,7 @@ ACTIONS = st.one_of(
     st.tuples(st.just("consume"), st.integers(1, 3)),
     st.tuples(st.just("advance"), st.sampled_from(WATERMARK_STEPS), st.sampled_from(CLOCK_STEPS), st.booleans()),
     st.tuples(st.just("restart"), st.integers(0, 3)),
+    st.tuples(st.just("hear_again"), st.integers(1, 3)),
 )
 
 
@@ -103,12 +108,19 @@ def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int
         elif action == "advance":
             watermark, now = watermark + values[0], now + values[1]
             shell.advance(watermark, now, flush=values[2])
+        elif action == "hear_again":
+            shell.hear_again(values[0])
         elif shell.watermark is not None:
             shell.restart(ahead=values[0])
     shell.consume(len(shell.log))
     shell.advance(watermark, now, flush=True)
     shell.expect()
     assert not shell.engine.waiting
+    written = {key: amounts_of(row) for key, row in shell.stored.items()}
+    for back in range(1, len(shell.log) + 1):
+        shell.hear_again(back)
+    shell.advance(watermark, now, flush=True)
+    assert {key: amounts_of(row) for key, row in shell.stored.items()} == written
 
 
 @settings(max_examples=100, deadline=None)
