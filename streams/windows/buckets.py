@@ -16,10 +16,13 @@ class Buckets:
         self.width = width
         self._blocks: dict[int, tuple[Ints, Ints]] = {}
 
-    def add(self, buckets: Ints, owners: Ints, values: Ints) -> None:
-        """Add rows of values; (bucket, owner) may repeat. Rows that do not exist begin at zero and then stay, even when they sum to zero."""
+    def add(self, buckets: Ints, owners: Ints, values: Ints) -> tuple[Ints, Ints, Ints]:
+        """Add rows of values; (bucket, owner) may repeat. Rows that do not exist begin at zero and then stay, even when they sum to zero.
+
+        Returns the rows with repeated ones summed up.
+        """
         if not len(buckets):
-            return
+            return buckets, owners, values
         order = np.lexsort((owners, buckets))
         buckets, owners = buckets[order], owners[order]
         first = np.concatenate(([True], (buckets[1:] != buckets[:-1]) | (owners[1:] != owners[:-1])))
@@ -29,6 +32,7 @@ class Buckets:
         for bucket, rows in _runs(buckets):
             held, at = self._slots(bucket, owners[rows])
             held[at] += values[rows]
+        return buckets, owners, values
 
     def replace(self, buckets: Ints, owners: Ints, values: Ints) -> Ints:
         """Put rows of values in the place of what was there, if anything; (bucket, owner) must not repeat. Returns new - old by row."""

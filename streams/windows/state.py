@@ -8,6 +8,7 @@ its places count as touched, because a state loaded ahead of the updates may hav
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -54,8 +55,7 @@ class PaneState:
         if (older := changes[:, -1] < 0).any():
             self.usage[0].add(panes[older], shares[older], -changes[older])
             changes[older] = 0
-        for sums, slide in zip(self.usage[1:], PANES_PER_SLIDE[1:], strict=True):
-            sums.add(panes // slide, series, changes[:, :-1])
+        _add(self.usage[1:], PANES_PER_SLIDE[1:], panes, series, changes[:, :-1])
         return series, panes
 
     def apply_bookings(self, frame: pl.DataFrame, *, loading: bool = False) -> tuple[Ints, Ints]:
@@ -67,8 +67,7 @@ class PaneState:
             frame, np.stack([series, panes], axis=1), _values(frame, OUTCOME_MEASURES), loading=loading
         )
         series, panes = places[:, 0], places[:, 1]
-        for sums, slide in zip(self.outcomes, PANES_PER_SLIDE, strict=True):
-            sums.add(panes // slide, series, changes)
+        _add(self.outcomes, PANES_PER_SLIDE, panes, series, changes)
         touched = unnamed | _changed(series, panes, changes)
         return series[touched], panes[touched]
 
@@ -83,8 +82,7 @@ class PaneState:
             [numbers.setdefault(actor, len(numbers)) for actor in frame["actor_hash"].to_list()], np.int64
         )
         nothing = np.zeros((len(frame), 0), np.int64)
-        for members, slide in zip(self.actors, PANES_PER_SLIDE, strict=True):
-            members.add(panes // slide, (series << ACTOR_BITS) | actors, nothing)
+        _add(self.actors, PANES_PER_SLIDE, panes, (series << ACTOR_BITS) | actors, nothing)
         return series, panes
 
     def _places(self, frame: pl.DataFrame) -> tuple[Ints, Ints]:
@@ -120,6 +118,14 @@ class PaneState:
 
 
 _NONE: Final[Ints] = np.zeros(0, np.int64)
+
+
+def _add(levels: Sequence[Buckets], slides: Sequence[int], panes: Ints, owners: Ints, values: Ints) -> None:
+    """Add rows at panes to the sums of ascending slides, each of which is a multiple of the one before: the longer take what the shorter sum up."""
+    length = 1
+    for sums, slide in zip(levels, slides, strict=True):
+        panes, owners, values = sums.add(panes // (slide // length), owners, values)
+        length = slide
 
 
 def _values(frame: pl.DataFrame, measures: tuple[str, ...]) -> Ints:
