@@ -12,6 +12,7 @@ import typer
 from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
 from streams.cli.settings import load_settings
+from streams.errors import SetupError
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps data and logs [.local].")
@@ -102,6 +103,13 @@ def worker(
 ) -> None:
     """Run one worker. Start more of them, anywhere, to share the partitions."""
     settings = load_settings(agents=agents, metrics_port=metrics_port, instance=instance)
+    try:
+        (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SetupError(
+            f"data_dir {settings.data_dir}: {error.strerror}",
+            remedy="set TOKENWORTH_DATA_DIR to a directory that you may write",
+        ) from error
     from streams.agents.worker import run  # noqa: PLC0415
 
     run(settings, log_level=log_level)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli.comparison import compare_models, print_comparison
 from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
 from streams.cli.progress import Reporter, counting, say
@@ -31,6 +32,7 @@ def register(app: typer.Typer) -> None:
     )(demo)
     app.command(
         epilog="Examples:  tokenworth replay runs.csv.gz --mapping agent_runs\n\n"
+        "           tokenworth replay runs.csv.gz --mapping agent_runs --compare\n\n"
         "           tokenworth replay tickets.jsonl --mapping my_mapping.toml --speed 3600",
         **panel,
     )(replay)
@@ -123,6 +125,10 @@ def replay(
             "--publish-only", help="Without init: needs Kafka, but neither ClickHouse nor the extra 'worker'."
         ),
     ] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Wait for the workers, then compare models by cost per completed item.")
+    ] = False,
+    wait_s: Annotated[float, typer.Option(min=0, help="With --compare: how long workers may apply nothing.")] = 60.0,
     json: AsJson = False,
 ) -> None:
     """Publish the rows of a table as usage and work-item events, in the order of their time.
@@ -134,6 +140,8 @@ def replay(
     from streams.publish.replay import read_table  # noqa: PLC0415
     from streams.publish.replay import replay as publish  # noqa: PLC0415
 
+    if compare and publish_only:
+        raise ConfigError("--compare", "needs ClickHouse, which --publish-only does without", remedy="leave one out")
     settings = load_settings()
     rows = load_mapping(mapping)
     key = settings.actor_key.get_secret_value()
@@ -149,15 +157,19 @@ def replay(
         "skipped": len(table.skipped),
         "reasons": dict(table.reasons.most_common()),
     }
+    compared = compare_models(settings, rows.tenant, wait_s) if compare else None
     if json:
-        print_json(facts)
+        print_json(facts | ({"models": compared[0], "total": compared[1]} if compared else {}))
         return
     typer.echo(
         f"{table.rows:,} rows made {table.usage_events:,} usage events and {table.work_item_events:,} work-item events"
     )
     for reason, number in table.reasons.most_common():
         typer.echo(f"  {number:,} rows skipped: {reason}")
-    typer.echo("a worker applies them: tokenworth worker; then: tokenworth windows --by model")
+    if compared:
+        print_comparison(*compared, rows.tenant)
+    else:
+        typer.echo("a worker applies them: tokenworth worker; then: tokenworth windows --by model")
 
 
 def _prepare(settings: Settings, tenant: str, privacy_floor: int | None) -> None:

@@ -149,6 +149,12 @@ def test_a_data_directory_that_cannot_be_written(tokenworth: Tokenworth, tmp_pat
     assert "TOKENWORTH_DATA_DIR" in text
 
 
+def test_a_worker_that_cannot_write(tokenworth: Tokenworth, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    text = message(tokenworth("worker", env={"TOKENWORTH_DATA_DIR": str(tmp_path / "file" / "data")}), 3)
+    assert "TOKENWORTH_DATA_DIR" in text
+
+
 def test_a_facts_file_that_cannot_be_written_is_told_before_the_work(tokenworth: Tokenworth) -> None:
     assert "--json" in message(tokenworth("demo", "--exit", "--json", "missing/facts.json"), 2)
 

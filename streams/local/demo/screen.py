@@ -110,21 +110,22 @@ def _fates(story: Story) -> Iterator[Text]:
         bar.append(mark * (upto - filled), style)
         filled = upto
     yield bar
-    legend, width = Text("  "), 0
     rounded = _rounded(shares)
+    lines = [Text("  ")]
     for name in FATES:
         if not rounded[name]:
             continue
         mark, title, style = _FATE_MARKS[name]
-        entry = f"{title} {rounded[name]} %"
-        if width + len(entry) + 4 > WIDTH:
-            yield legend
-            legend, width = Text("  "), 0
-        legend.append(mark, style)
-        legend.append(f" {entry}  ")
-        width += len(entry) + 4
-    yield legend
-    yield Text("  " + f"sums to {sum(rounded.values())} % of spend".rjust(WIDTH - 4))
+        entry = f" {title} {rounded[name]} %  "
+        if len(lines[-1]) + len(entry) + 1 > WIDTH:
+            lines.append(Text("  "))
+        lines[-1].append(mark, style)
+        lines[-1].append(entry)
+    sums = f"sums to {sum(rounded.values())} % of spend"
+    if len(lines[-1]) + len(sums) > WIDTH:
+        lines.append(Text("  "))
+    lines[-1].append(sums.rjust(WIDTH - 2 - len(lines[-1])))
+    yield from lines
     yield Text()
 
 
@@ -175,7 +176,7 @@ def _alerts(story: Story) -> Iterator[Text]:
             "bold green" if good else "bold red",
         ),
     )
-    for told in story.told:
+    for told in sorted(story.told, key=lambda told: (told.found, told.found and told.kind != "page")):
         yield _told(told, story.begin_us)
     for alert in story.false_alerts:
         yield Text(

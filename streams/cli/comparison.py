@@ -1,0 +1,181 @@
+"""What `replay --compare` adds: waits until workers have applied everything, then compares models by what a completed item cost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import typer
+
+from streams.cli.output import Column, Row, count, moment, percent, print_table, text, usd
+from streams.cli.progress import counting
+from streams.errors import SetupError
+
+if TYPE_CHECKING:
+    from streams.config import Settings
+
+_POLL_S: Final = 0.25
+_STANDSTILL: Final = "no worker has applied a record for {wait_s:g} s, and {waiting:,} of {total:,} wait; {last}"
+
+Rows = list[dict[str, Any]]
+Compared = tuple[Rows, Row | None]
+"""A row per team, tool and model, within a team the cheapest completed item first; and one of all, None when no item has usage."""
+
+
+def compare_models(settings: Settings, tenant: str, wait_s: float) -> Compared:
+    """Wait until workers have applied everything that was published, then tell what the items of a tenant have cost.
+
+    Raises SetupError when for `wait_s` no worker has applied a record, and what connecting raises.
+    """
+    from streams.store.client import connect  # noqa: PLC0415 - keeps --help instant
+    from streams.store.reading import read  # noqa: PLC0415
+
+    client = connect(settings.clickhouse)
+    try:
+        _await_applied(settings, client, wait_s)
+        rows = read(client, "results/replayed_models", tenant=tenant).to_dicts()
+    finally:
+        client.close()
+    return [row for row in rows if not row["is_total"]], next((row for row in rows if row["is_total"]), None)
+
+
+def print_comparison(models: Rows, total: Row | None, tenant: str) -> None:
+    """A table per team, for one team's items are other work than another's; then what the figures cover and what they do not."""
+    if total is None:
+        typer.echo(
+            f"models are not compared: no item of tenant {tenant} has usage, or its teams are below the privacy floor"
+        )
+        return
+    teams = list(dict.fromkeys(row["team"] for row in models))
+    for team in teams:
+        rows = [_shown(row) for row in models if row["team"] == team]
+        print_table(rows, _COLUMNS, title=f"{team or '(no team)'}: models by cost per completed item")
+    for line in _coverage(models, total, tenant):
+        typer.echo(line)
+
+
+def _mtok(tokens: int | None) -> str:
+    return "(unknown)" if tokens is None else f"{tokens / 1e6:,.1f}"
+
+
+def _or_unknown(micro_usd: int | None) -> str:
+    return "(unknown)" if micro_usd is None else usd(micro_usd)
+
+
+_COLUMNS: Final[list[Column]] = [
+    ("tool", "tool", text),
+    ("model", "model", text),
+    ("items", "items", count),
+    ("completed", "completed", count),
+    ("canceled", "canceled", count),
+    ("unknown usage", "unknown_items", count),
+    ("Mtok", "tokens", _mtok),
+    ("billed", "cost_micro_usd", _or_unknown),
+    ("standard", "standard_cost_micro_usd", _or_unknown),
+    ("billed per completed", "billed_each", text),
+    ("standard per completed", "standard_each", text),
+    ("full usage", "full_request_share", percent),
+    ("cost known", "known_cost_share", percent),
+]
+
+
+def _shown(row: Row) -> dict[str, Any]:
+    return {
+        **row,
+        "billed_each": _each(row["cost_per_completed_micro_usd"], row["cost_null_reason"]),
+        "standard_each": _each(row["standard_cost_per_completed_micro_usd"], row["standard_cost_null_reason"]),
+    }
+
+
+def _each(micro_usd: float | None, reason: str) -> str:
+    return f"({reason.replace('_', ' ')})" if micro_usd is None else f"${micro_usd / 1e6:,.3f}"
+
+
+def _coverage(models: Rows, total: Row, tenant: str) -> list[str]:
+    """Sentences about what the comparison covers, and what in it cannot be compared."""
+    lines = [
+        (
+            f"{total['items']:,} items, {percent(total['request_share'])} of the requests of tenant {tenant}. "
+            f"Usage of full quality: {percent(total['full_request_share'])} of their requests, "
+            f"{percent(total['full_cost_share']) or '0 %'} of their standard cost. Billed cost known: "
+            f"{percent(total['known_cost_share'])} of the items."
+        ),
+        (
+            "A cost per completed item leaves out canceled ones: what they cost stands in the sums. It needs 30 completed items, for billed with a known "
+            "cost, for standard with usage of full quality. Teams do different work: compare within one."
+        ),
+    ]
+    for name, why in (
+        (
+            "partial_items",
+            "have partial usage: their tokens and standard cost are too low, and do not compare; their billed cost does",
+        ),
+        (
+            "unknown_items",
+            "have unknown usage: they count as items; tokens and cost of theirs are not known, and not 0",
+        ),
+        ("items_without_cost", "have no known billed cost: billed figures are those of the others"),
+    ):
+        if total[name]:
+            lines.append(f"Not comparable: {total[name]:,} items ({_by_team(models, name)}) {why}.")
+    unpriced = sorted({row["model"] or "(none)" for row in models if row["is_unpriced"]})
+    if unpriced:
+        lines.append(f"The price book lacks {', '.join(unpriced)}: its default line gives their standard cost.")
+    return lines
+
+
+def _by_team(models: Rows, name: str) -> str:
+    sums: dict[str, int] = {}
+    for row in models:
+        if row[name]:
+            sums[row["team"]] = sums.get(row["team"], 0) + row[name]
+    return ", ".join(f"{team or 'no team'} {number:,}" for team, number in sums.items())
+
+
+def _await_applied(settings: Settings, client: Any, wait_s: float) -> None:
+    """Block until stored results cover every record that the input topics have now."""
+    from streams.agents.topics import end_offsets  # noqa: PLC0415 - keeps --help instant
+    from streams.store.reading import read  # noqa: PLC0415
+
+    ends = {place: end for place, end in end_offsets(settings).items() if end}
+
+    def positions() -> Rows:
+        return read(client, "results/positions").to_dicts()
+
+    total = least = _waiting(ends, positions())
+    if not total:
+        return
+    changed = time.monotonic()
+    with counting("applied", total) as progress:
+        while least:
+            time.sleep(_POLL_S)
+            rows = positions()
+            waiting = _waiting(ends, rows)
+            if waiting < least:
+                least, changed = waiting, time.monotonic()
+                progress(total - least)
+            elif time.monotonic() - changed > wait_s:
+                raise SetupError(
+                    _STANDSTILL.format(wait_s=wait_s, waiting=least, total=total, last=_last(rows)),
+                    remedy="start one: tokenworth worker; if one runs, its log tells what it waits for, and --wait-s gives it more time",
+                )
+
+
+def _waiting(ends: dict[tuple[str, int], int], positions: Sequence[Row]) -> int:
+    """Records below the ends that results do not cover."""
+    from streams.config import INPUT_TOPICS  # noqa: PLC0415
+
+    reached = {
+        (topic, row["kpart"]): row[column]
+        for row in positions
+        for topic, column in zip(INPUT_TOPICS, ("usage_next", "items_next"), strict=True)
+    }
+    return sum(max(end - reached.get(place, 0), 0) for place, end in ends.items())
+
+
+def _last(positions: Sequence[Row]) -> str:
+    if not positions:
+        return "none ever ran on this installation"
+    latest = max(positions, key=lambda row: row["flushed_at"])
+    return f"the last to write was {latest['worker']} at {moment(latest['flushed_at'])}"
