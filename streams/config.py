@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 AgentName = Literal["join", "windows", "alerts"]
 AGENTS: tuple[AgentName, ...] = ("join", "windows", "alerts")
@@ -27,20 +33,32 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="TOKENWORTH_", toml_file="tokenworth.toml", extra="forbid")
 
     kafka: str = Field("127.0.0.1:9092", description="bootstrap servers, host:port[,host:port]")
-    clickhouse: str = Field("http://127.0.0.1:8123/tokenworth", description="http[s]://[user[:password]@]host:port/database")
+    clickhouse: str = Field(
+        "http://127.0.0.1:8123/tokenworth", description="http[s]://[user[:password]@]host:port/database"
+    )
     clickhouse_cluster: str = Field("", description="name of a replicated cluster; empty for one server")
-    schema_registry: str = Field("", description="URL of a Confluent-compatible registry; empty: the schemas that ship with the package")
+    schema_registry: str = Field(
+        "", description="URL of a Confluent-compatible registry; empty: the schemas that ship with the package"
+    )
     group: str = Field("tokenworth", description="consumer group of the workers")
-    agents: Annotated[tuple[AgentName, ...], NoDecode] = Field(AGENTS, description="agents that a worker runs: join,windows,alerts")
+    agents: Annotated[tuple[AgentName, ...], NoDecode] = Field(
+        AGENTS, description="agents that a worker runs: join,windows,alerts"
+    )
     instance: str = Field("", description="static member id of this worker; unique in the group; empty: dynamic")
     partitions: int = Field(4, ge=1, le=1024, description="partition count that init creates the topics with")
     replication: int = Field(1, ge=1, le=7, description="replication factor that init creates the topics with")
     flush_interval_s: float = Field(1.0, gt=0, le=60, description="time between flushes of a worker")
     flush_max_rows: int = Field(500_000, ge=1000, description="rows that make a flush come earlier")
-    dedup_horizon_days: int = Field(7, ge=1, le=90, description="event time behind the watermark that is deduplicated in memory")
-    watermark_idle_s: float = Field(30.0, ge=1, description="an input without events for this long no longer holds the watermark back")
+    dedup_horizon_days: int = Field(
+        7, ge=1, le=90, description="event time behind the watermark that is deduplicated in memory"
+    )
+    watermark_idle_s: float = Field(
+        30.0, ge=1, description="an input without events for this long no longer holds the watermark back"
+    )
     allowed_lateness_s: int = Field(600, ge=0, description="how long after its end a window waits before it is final")
-    session_timeout_s: float = Field(10.0, ge=2, description="a worker that is silent for this long loses its partitions")
+    session_timeout_s: float = Field(
+        10.0, ge=2, description="a worker that is silent for this long loses its partitions"
+    )
     take_over_grace_s: float = Field(5.0, ge=0, description="how long a flush in flight may delay a rebalance")
     metrics_port: int = Field(0, ge=0, le=65535, description="port for /metrics, /live and /ready on loopback; 0: off")
     actor_key: SecretStr = Field(SecretStr(""), description="secret key of the actors' pseudonyms (publishers)")

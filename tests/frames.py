@@ -24,13 +24,27 @@ ITEM_SCHEMA: dict[str, Any] = {
     "resolution": pl.String, "offset": pl.Int64, "appended_at": pl.Int64, "key": pl.String,
 }  # fmt: skip
 
-_OPTIONAL = ("work_item_id", "session_id", "prompt_fingerprint", "actor", "parent_id", "link_type", "link_value", "resolution")
+_OPTIONAL = (
+    "work_item_id",
+    "session_id",
+    "prompt_fingerprint",
+    "actor",
+    "parent_id",
+    "link_type",
+    "link_value",
+    "resolution",
+)
 
 
 def usage_frame(events: Sequence[dict[str, Any]], offset: int = 0) -> pl.DataFrame:
     """Usage events at consecutive offsets."""
     rows = [
-        _present(e) | {"offset": offset + i, "appended_at": e["occurred_at"], "key": usage_key(e["tenant"], e["event_id"], e["work_item_id"], e["session_id"])}
+        _present(e)
+        | {
+            "offset": offset + i,
+            "appended_at": e["occurred_at"],
+            "key": usage_key(e["tenant"], e["event_id"], e["work_item_id"], e["session_id"]),
+        }
         for i, e in enumerate(events)
     ]
     return pl.DataFrame(rows, schema=USAGE_SCHEMA)
@@ -42,7 +56,9 @@ def item_frame(events: Sequence[dict[str, Any]], offset: int = 0) -> pl.DataFram
     for i, e in enumerate(events):
         size = e["size_milli"] or 0
         row = _present(e) | {"size_milli": size if 1 <= size <= 1_000_000 else 0, "labels": list(e["labels"])}
-        rows.append(row | {"offset": offset + i, "appended_at": e["occurred_at"], "key": f"{e['tenant']}/{e['work_item_id']}"})
+        rows.append(
+            row | {"offset": offset + i, "appended_at": e["occurred_at"], "key": f"{e['tenant']}/{e['work_item_id']}"}
+        )
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
 
 

@@ -27,7 +27,7 @@ _CODE = re.compile(r"Code: (\d+)")
 _UNPRINTABLE = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\0": "\\0"}
 
 
-class Refused(Exception):  # noqa: N818  (an answer to a client, not a fault of the server)
+class Refused(Exception):
     """The engine, or the protocol, refuses a request; `code` is ClickHouse's own, and the text has ClickHouse's form."""
 
     def __init__(self, code: int, text: str) -> None:
