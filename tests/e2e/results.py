@@ -65,7 +65,7 @@ class Expected:
 
     def __init__(self, results: Results, lateness_us: int) -> None:
         self._results, self._lateness_us = results, lateness_us
-        self._windows = {
+        self._windows: dict[tuple[Any, ...], Any] = {
             tuple(key): tuple(sums.get(name, 0) for name in _WINDOW_SUMS)
             for key, sums in results.windows(_NEVER, lateness_us).items()
         }
