@@ -38,7 +38,6 @@ class _Progress:
         self.inherited: int | None = None
         """Number of the last window that an earlier process may have written as provisional."""
         self.shown_at: int | None = None
-        self.revised_at: int | None = None
         self.fresh = Touches()
         """Touched since provisional windows were last written."""
         self.late = Touches()
@@ -59,6 +58,8 @@ class WindowEngine:
         self._state = PaneState()
         self._watermark: int | None = None
         self._progress = [_Progress() for _ in FAMILIES]
+        self._revised_at: int | None = None
+        """All families together, or there would always be one with revisions that wait."""
 
     def load(
         self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None
@@ -125,9 +126,11 @@ class WindowEngine:
             yield pl.concat(frames, rechunk=True)
 
     def _changed(self, now_us: int, *, flush: bool) -> Iterator[pl.DataFrame]:
+        revise = self.revisions_wait and (flush or _due(self._revised_at, now_us, REVISIONS_EVERY_US))
+        self._revised_at = now_us if revise else self._revised_at
         for level, (family, progress) in enumerate(zip(FAMILIES, self._progress, strict=True)):
             yield from self._finals(level, now_us)
-            if flush or _due(progress.revised_at, now_us, REVISIONS_EVERY_US):
+            if revise:
                 yield from self._revisions(level, now_us)
             if flush or _due(progress.shown_at, now_us, family.provisional_every_us):
                 yield from self._provisionals(level, now_us)
@@ -158,10 +161,8 @@ class WindowEngine:
         """Windows that were final before updates touched them."""
         progress = self._progress[level]
         late, progress.late = progress.late, Touches()
-        if late:
-            progress.revised_at = now_us
-            for frame in self._written(level, late.numbers(None, None), late, "final", now_us):
-                yield _revised(frame, self._previous(frame.select(WINDOW_KEY)))
+        for frame in self._written(level, late.numbers(None, None), late, "final", now_us):
+            yield _revised(frame, self._previous(frame.select(WINDOW_KEY)))
 
     def _provisionals(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
         """Windows that are not final and begin their last slide before the watermark: new ones of all groups, others where touched."""

@@ -137,6 +137,22 @@ def test_revisions_wait_a_minute_and_hold_the_position_back() -> None:
     assert not made.engine.revisions_wait
 
 
+def test_the_position_can_be_committed_once_a_minute_however_late_updates_come() -> None:
+    """Updates that are late for the shortest windows all the time, for the longer ones from half a minute later on."""
+    made = shell(("panes", {HERE: {"requests": 1}}))
+    now = NOON + 40 * DAY
+    written(made, now, now)
+    old, recent = HERE, HERE._replace(start=now - 2 * HOUR)
+    commits = []
+    for step in range(19):
+        late = {recent: {"requests": 1 + step}} | ({old: {"requests": 2 + step}} if step >= 3 else {})
+        made.log.append(("panes", late))
+        made.consume(1)
+        written(made, now, now + step * 10 * SECOND)
+        commits.append(made.committed == made.next)
+    assert [step for step, done in enumerate(commits) if done] == [0, 6, 12, 18]
+
+
 def test_flush_overrides_the_throttles() -> None:
     made = shell(("panes", {HERE: {"requests": 1}}))
     written(made, NOON + 2 * DAY, NOON)
