@@ -327,7 +327,9 @@ class JoinAgent:
     async def _announce(self, flushes: list[PartitionFlush]) -> None:
         for f in flushes:
             kpart = pl.lit(f.partition, pl.UInt16).alias("kpart")
-            await self.context.publish(PANES_TOPIC, pack_panes(f.touched.panes.with_columns(kpart)))
+            await self.context.publish(
+                PANES_TOPIC, pack_panes(f.touched.panes.with_columns(kpart, version=pl.lit(f.version, pl.UInt64)))
+            )
             await self.context.publish(PANES_TOPIC, pack_actors(f.touched.actors.with_columns(kpart)))
             await self.context.publish(PANES_TOPIC, pack_bookings(f.bookings()))
             await self.context.publish(DEAD_TOPIC, [_dead_message(letter) for letter in f.dead])

@@ -54,13 +54,15 @@ class PartitionFlush:
         return self.epoch << EPOCH_SHIFT | self.number
 
     def bookings(self) -> pl.DataFrame:
-        """All bookings of the touched items, one row each: kpart, the item, BOOKING_KEY and OUTCOME_MEASURES."""
+        """All bookings of the touched items, one row each: kpart, the item, BOOKING_KEY, OUTCOME_MEASURES and version."""
         rows = [
             (self.partition, item.tenant, item.work_item_id, *booking[:6], *booking.amounts)
             for item in self.touched.items
             for booking in item.bookings
         ]
-        return pl.DataFrame(rows, schema=BOOKING_SCHEMA, orient="row")
+        return pl.DataFrame(rows, schema=BOOKING_SCHEMA, orient="row").with_columns(
+            version=pl.lit(self.version, pl.UInt64)
+        )
 
 
 class FlushBuffer:
