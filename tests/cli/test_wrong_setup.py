@@ -61,7 +61,7 @@ def test_a_file_that_is_no_toml_is_told(tokenworth: Tokenworth, tmp_path: Path) 
     assert "tokenworth.toml" in message(tokenworth("doctor"), 2)
 
 
-@pytest.mark.parametrize("address", ["nonsense", "127.0.0.1:port", "127.0.0.1:", ":9092", "127.0.0.1:99999"])
+@pytest.mark.parametrize("address", ["nonsense", ":9092", "127.0.0.1:99999"])
 def test_an_address_that_is_none_is_named(tokenworth: Tokenworth, address: str) -> None:
     text = message(tokenworth("worker", env={"TOKENWORTH_KAFKA": address}), 2)
     assert "TOKENWORTH_KAFKA" in text
@@ -92,13 +92,9 @@ def test_no_broker(tokenworth: Tokenworth, tmp_path: Path, command: list[str]) -
     [
         ["init"],
         ["windows"],
-        ["fates"],
-        ["alerts"],
-        ["models"],
         ["explain", "PAY-12"],
         ["verify"],
         ["rules", "show"],
-        ["rules", "test", "--type", "story"],
     ],
 )
 def test_no_clickhouse(tokenworth: Tokenworth, command: list[str]) -> None:

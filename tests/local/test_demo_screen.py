@@ -80,6 +80,15 @@ def test_the_headline_compares_spend_with_core_work() -> None:
     )
 
 
+def test_a_short_demo_compares_nothing() -> None:
+    text = screen(story(spend_usd=(None, 3290.0), core_value=(None, 75.0), drivers=()))
+    assert "LAST WEEK: AI SPEND $3,290, CORE WORK 75" in text
+    lone = read_teams([team("a", 100, None, 5, 0, None)])
+    text = screen(story(teams=(replace(lone[0], core_value_before=None),)))
+    assert "A usage leaderboard would put a first." in text
+    assert "core work fell" not in text
+
+
 def test_each_line_fits_a_wide_terminal() -> None:
     for line in render(story()):
         assert len(line.plain) <= WIDTH + 40, line.plain

@@ -70,15 +70,16 @@ def _head(story: Story) -> Iterator[Text]:
     )
     yield Text()
     spend, core = story.spend_usd, story.core_value
-    line = Text.assemble(
-        (f"  LAST WEEK: AI SPEND {change(*spend)}, CORE WORK {change(*core)}", "bold"),
-    )
-    extra = (spend[1] or 0.0) - (spend[0] or 0.0)
+    if spend[0] is None or core[0] is None or spend[1] is None or core[1] is None:
+        yield Text(f"  LAST WEEK: AI SPEND ${spend[1] or 0:,.0f}, CORE WORK {core[1] or 0:,.0f}", "bold")
+        yield Text()
+        return
+    line = Text(f"  LAST WEEK: AI SPEND {change(*spend)}, CORE WORK {change(*core)}", "bold")
+    extra = spend[1] - spend[0]
     if extra > 0 and story.drivers:
         share = round(100 * sum(usd for _, usd in story.drivers) / extra)
-        line.append(
-            f"    {share} % of the extra ${extra:,.0f} came from {len(story.drivers)} of {len(story.teams)} teams"
-        )
+        told = f"    {share} % of the extra ${extra:,.0f} came from {len(story.drivers)} of {len(story.teams)} teams"
+        line.append(told, "not bold")
     yield line
     yield Text()
 
@@ -152,9 +153,10 @@ def _teams(story: Story) -> Iterator[Text]:
         yield line
     if story.teams:
         top = story.teams[0]
-        fell = change(top.core_value_before, top.core_value)
-        verb = "fell" if fell.startswith("-") else "rose" if fell.startswith("+") else "changed by"
-        yield Text(f"  A usage leaderboard would put {top.team} first. Its core work {verb} {fell.lstrip('+-')}.")
+        moved = change(top.core_value_before, top.core_value)
+        verb = {"-": "fell ", "+": "rose ", "0": "changed by ", ".": ""}[moved[0]]
+        work = f" Its core work {verb}{moved.lstrip('+-')}." if verb else ""
+        yield Text(f"  A usage leaderboard would put {top.team} first.{work}")
     yield Text()
 
 

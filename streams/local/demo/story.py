@@ -74,7 +74,7 @@ def match(episodes: Iterable[Episode], alerts: Iterable[FiredAlert]) -> tuple[tu
 
 def drivers(teams: Sequence[TeamStory]) -> tuple[tuple[str, float], ...]:
     """The teams with the most extra spend, as few as account for most of it; in USD."""
-    extra = {t.team: t.spend_usd - (t.spend_before_usd or 0.0) for t in teams}
+    extra = {t.team: t.spend_usd - t.spend_before_usd for t in teams if t.spend_before_usd is not None}
     total = sum(extra.values())
     found: list[tuple[str, float]] = []
     for team, usd in sorted(extra.items(), key=lambda entry: -entry[1]):
@@ -109,13 +109,17 @@ def _reading(team: TeamStory, best: bool) -> str:
 
 
 def _weeks(client: Any, traffic: Traffic) -> dict[str, Pair]:
-    """The tenant's last two weeks."""
+    """The tenant's last two weeks; the one before the last only if it is whole."""
     ends = [traffic.end_us - WEEK_US, traffic.end_us]
-    found = _tenant_windows(client, "7d", ends)
+    found = _tenant_windows(client, "7d", ends if _two_weeks(traffic) else ends[1:])
     return {
         name: (found[ends[0]].get(name), found[ends[1]].get(name))
         for name in ("spend_usd", "core_value", "core_per_mtok")
     }
+
+
+def _two_weeks(traffic: Traffic) -> bool:
+    return traffic.end_us - traffic.begin_us >= 2 * WEEK_US
 
 
 def _daily(client: Any, traffic: Traffic) -> dict[str, tuple[float | None, ...]]:
@@ -142,7 +146,11 @@ def _teams(client: Any, traffic: Traffic) -> tuple[TeamStory, ...]:
     end_s = traffic.end_us // 1_000_000
     rows = read(client, "demo/team_weeks", tenant=TENANT, ends=[end_s - 7 * 86_400, end_s])
     last = {row["team"]: row for row in rows.filter(pl.col("window_end_s") == end_s).iter_rows(named=True)}
-    before = {row["team"]: row for row in rows.filter(pl.col("window_end_s") < end_s).iter_rows(named=True)}
+    before = {
+        row["team"]: row
+        for row in rows.filter(pl.col("window_end_s") < end_s).iter_rows(named=True)
+        if _two_weeks(traffic)
+    }
     shares: dict[str, dict[str, float]] = defaultdict(dict)
     for team, fate, share in read(client, "demo/team_fates", tenant=TENANT, end_s=end_s).iter_rows():
         shares[team][fate] = share

@@ -16,6 +16,8 @@ from streams.local.traffic.episodes import MINUTE_US
 from streams.local.traffic.rhythm import Ints
 from streams.windows.measures import DAY_US
 
+__all__ = ["Record", "records"]
+
 SECOND_US: Final = 1_000_000
 LATE_SESSIONS: Final = 0.012
 """Laptops that were off line report a whole session up to a day later."""
