@@ -91,9 +91,9 @@ def prefixes(events: World, cuts: list[int]) -> list[World]:
     return [World(events.usage[:end], events.items[:end], 0) for end in ends]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
-    worlds(),
+    worlds(max_usage=5, max_items=7),
     st.lists(st.integers(0, 12), max_size=5),
     st.lists(ACTIONS, max_size=10),
     st.sampled_from((0, 1, 20)),
