@@ -121,10 +121,10 @@ class Recomputed:
         ).result_rows
         self.parameters["assisted_cost"] = rows[0][0]
 
-    def window_progress(self) -> tuple[int, int, int]:
-        """Partitions of the window agent's input, those that have not seen the fixed positions, and its watermark in us."""
-        parts, behind, watermark = self._rows("window_progress")[0]
-        return parts, behind, watermark
+    def window_progress(self) -> tuple[int, int, int, bool]:
+        """Partitions of the window agent's input, those that have not seen the fixed positions, its watermark (us), and whether windows exist."""
+        parts, behind, watermark_us, windows = self._rows("window_progress")[0]
+        return parts, behind, watermark_us, bool(windows)
 
     def activity(self) -> object:
         """A value that changes whenever a worker has stored something."""

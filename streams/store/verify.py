@@ -77,7 +77,7 @@ def verify(
     allowed_lateness_s: int = 600,
     progress: Progress | None = None,
     rows_per_chunk: int = 4_000_000,
-    max_memory_bytes: int = 4 << 30,
+    max_memory_bytes: int = 1 << 30,
     keys_named: int = 20,
 ) -> VerifyReport:
     """Compare every stored result with the raw events below the positions. Blocks, for minutes on a large store.
@@ -130,14 +130,14 @@ class _Verification:
         deadline = time.monotonic() + self.wait_s
         self.note, self.windows_until_s = "", None
         while True:
-            parts, behind, watermark_us = self.run.window_progress()
+            parts, behind, watermark_us, windows = self.run.window_progress()
             if parts and not behind:
                 self.windows_until_s = max(watermark_us // 1_000_000 - self.lateness_s, 0)
                 return
-            if time.monotonic() >= deadline or not parts:
-                self.note = (
-                    "value_windows not compared: the window agent has not reached the positions" if parts else ""
-                )
+            if not windows and not parts:
+                return  # no window agent has run yet: there is nothing to compare
+            if time.monotonic() >= deadline:
+                self.note = "value_windows not compared: the window agent has not reached the positions"
                 return
             self.progress("waiting for the window agent", 0.0)
             time.sleep(0.5)

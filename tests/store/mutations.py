@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from streams.store.client import Client
 from streams.store.recomputed import Key
@@ -33,7 +33,9 @@ class Mutation(NamedTuple):
 
 def other_value(column: str, kind: str) -> str:
     """SQL of a value that is not the column's own."""
-    if kind.startswith("DateTime64") or kind.startswith("DateTime("):
+    if column == "size":
+        return "'28d'"
+    if kind.startswith(("DateTime64", "DateTime(")):
         return f"{column} + INTERVAL 1 DAY"
     if kind == "Date":
         return f"{column} + 1"
@@ -41,8 +43,6 @@ def other_value(column: str, kind: str) -> str:
         return f"arrayPushBack({column}, 'other')"
     if "String" in kind:
         return f"concat({column}, 'other')"
-    if column == "size":
-        return "'28d'"
     if column == "kpart":
         return f"toUInt16((kpart + 1) % {PARTITIONS})"
     if column in ("container", "evidence", "value_assisted"):
@@ -86,10 +86,12 @@ def mutate(client: Client, rng: random.Random, table: str) -> list[Mutation]:
         key = rng.choice([key for key in found if key not in used])
         where = f"[{shown}] = {{key:Array(String)}}"
         row, parameters = f"SELECT * FROM {table} FINAL WHERE {where}", {"key": list(key)}
-        changed = client.query(
-            f"SELECT [{shown}] FROM (SELECT * REPLACE ({value} AS {column}) FROM ({row}))", parameters
-        ).result_rows
-        keys = frozenset((key, tuple(changed[0][0])))
+        keys = frozenset((key,))
+        if column in KEYS[table]:
+            moved_to = client.query(
+                f"SELECT [{shown}] FROM (SELECT * REPLACE ({value} AS {column}) FROM ({row}))", parameters
+            ).result_rows
+            keys |= {tuple(moved_to[0][0])}
         used |= keys
         replacing = ", version + 1 AS version" if len(keys) == 1 else ""
         client.command(

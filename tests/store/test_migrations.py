@@ -71,7 +71,7 @@ def test_a_number_is_given_once(client: Client) -> None:
 
 def test_a_failure_half_way_is_taken_up_again(client: Client) -> None:
     broken = Migration(2, "two", TWO.text + "CREATE TABLE c (x Nonsense) ENGINE = {merge_tree} ORDER BY x;\n")
-    with pytest.raises(SetupError, match="0002_two: .*Nonsense"):
+    with pytest.raises(SetupError, match=r"0002_two: .*Nonsense"):
         migrate(client, migrations=[ONE, broken])
     assert client.query("SELECT count() FROM migrations").result_rows == [(1,)]
     assert migrate(client, migrations=[ONE, TWO]) == ["0002_two"]

@@ -12,7 +12,7 @@ from streams.store.client import Client
 from tests.oracle.panes import MEASURES
 from tests.oracle.world import Results
 from tests.store.random_worlds import random_world
-from tests.store.right_store import Row, RightStore, day, insert, moment, put_values, renamed
+from tests.store.right_store import RightStore, Row, day, insert, moment, put_values, renamed
 from tests.store.views_page import PAGE, page
 from tests.strategies import DAY_0, World, at, item_event, usage_event
 
@@ -56,7 +56,9 @@ CORE: Row = {
 }  # fmt: skip
 
 
-def team_window(client: Client, *, used: Row | None = None, core: Row | None = None, size: str = "7d") -> None:
+def team_window(
+    client: Client, *, tenant: str = "acme", used: Row | None = None, core: Row | None = None, size: str = "7d"
+) -> None:
     """A team's usage, its core items, and the rows of all its items that go with them."""
     usage, outcome = USED | (used or {}), CORE | (core or {})
     contributors = usage["contributors"]
@@ -65,15 +67,25 @@ def team_window(client: Client, *, used: Row | None = None, core: Row | None = N
         "items_reopened": 2,
         "value_credited_milli": outcome["value_credited_milli"] + 900,
     }
-    window(client, "team", team="pay", size=size, **(whole | usage))
-    window(client, "team_class", team="pay", size=size, **usage | {"items_reopened": 2})
-    window(client, "team_class", team="pay", size=size, work_class="core", **outcome | {"contributors": contributors})
+    window(client, "team", tenant=tenant, team="pay", size=size, **(whole | usage))
+    window(client, "team_class", tenant=tenant, team="pay", size=size, **usage | {"items_reopened": 2})
+    window(
+        client,
+        "team_class",
+        tenant=tenant,
+        team="pay",
+        size=size,
+        work_class="core",
+        **outcome | {"contributors": contributors},
+    )
     supporting = {"items_completed": 4, "value_credited_milli": 900, "contributors": contributors}
-    window(client, "team_class", team="pay", size=size, work_class="supporting", **supporting)
+    window(client, "team_class", tenant=tenant, team="pay", size=size, work_class="supporting", **supporting)
 
 
-def windows(client: Client) -> dict[tuple[str, str], Row]:
-    return {(row["grouping"], row["work_class"]): row for row in select(client, "SELECT * FROM v_value_windows")}
+def windows(client: Client, tenant: str = "acme") -> dict[tuple[str, str], Row]:
+    """By grouping and work class."""
+    rows = select(client, "SELECT * FROM v_value_windows WHERE tenant = {tenant:String}", tenant=tenant)
+    return {(row["grouping"], row["work_class"]): row for row in rows}
 
 
 RATIOS = ("core_per_mtok", "core_per_raw_mtok", "unit_cost_micro_usd")
@@ -106,28 +118,27 @@ def test_ratios_of_a_window(migrated: Client) -> None:
     assert other["net_value_milli"] == 900
 
 
-@pytest.mark.parametrize(
-    ("used", "core", "size", "reasons"),
-    [
-        ({}, {"items_assisted": 4}, "7d", ["few_assisted_items"] * 3),
-        ({}, {"assisted_value_debited_milli": 5000}, "7d", ["no_net_value"] * 3),
-        ({}, {"matched_standard_cost_micro_usd_debited": 3_000_000}, "7d", ["", "", "no_usage"]),
-        ({"enabling_standard_cost_micro_usd": 7_000_000}, {}, "28d", ["no_usage", "", ""]),
-        ({"enabling_tokens": 9_000_000}, {}, "28d", ["", "no_usage", ""]),
-        ({}, {}, "24h", ["window_too_short"] * 3),
-        ({}, {}, "1h", ["window_too_short"] * 3),
-        ({"contributors": 4}, {}, "7d", ["below_privacy_floor"] * 3),
-    ],
-)
-def test_a_ratio_that_cannot_be_told_says_why(
-    migrated: Client, used: Row, core: Row, size: str, reasons: list[str]
-) -> None:
+NO_RATIO: dict[str, tuple[Row, Row, str, list[str]]] = {
+    "few": ({}, {"items_assisted": 4}, "7d", ["few_assisted_items"] * 3),
+    "debited": ({}, {"assisted_value_debited_milli": 5000}, "7d", ["no_net_value"] * 3),
+    "unmatched": ({}, {"matched_standard_cost_micro_usd_debited": 3_000_000}, "7d", ["", "", "no_usage"]),
+    "enabling": ({"enabling_standard_cost_micro_usd": 7_000_000}, {}, "28d", ["no_usage", "", ""]),
+    "enabling tokens": ({"enabling_tokens": 9_000_000}, {}, "28d", ["", "no_usage", ""]),
+    "day": ({}, {}, "24h", ["window_too_short"] * 3),
+    "hour": ({}, {}, "1h", ["window_too_short"] * 3),
+    "small": ({"contributors": 4}, {}, "7d", ["below_privacy_floor"] * 3),
+}
+
+
+def test_a_ratio_that_cannot_be_told_says_why(migrated: Client) -> None:
     put_values(migrated)
-    team_window(migrated, used=used, core=core, size=size)
-    rows = windows(migrated)
-    for row in (rows["team", ""], rows["team_class", "core"]):
-        assert [row[reason] for reason in REASONS] == reasons
-        assert [row[ratio] is None for ratio in RATIOS] == [bool(reason) for reason in reasons]
+    for tenant, (used, core, size, _) in NO_RATIO.items():
+        team_window(migrated, tenant=tenant, used=used, core=core, size=size)
+    for tenant, (_, _, _, reasons) in NO_RATIO.items():
+        rows = windows(migrated, tenant)
+        for row in (rows["team", ""], rows["team_class", "core"]):
+            assert [row[reason] for reason in REASONS] == reasons, tenant
+            assert [row[ratio] is None for ratio in RATIOS] == [bool(reason) for reason in reasons], tenant
 
 
 def test_a_grouping_without_classes_has_no_core_value(migrated: Client) -> None:

@@ -289,7 +289,7 @@ SELECT
     if(is_class_row, pair.unattributed_cost, w.unattributed_standard_cost_micro_usd) / cost_behind AS unattributed_cost_share,
     if(is_class_row, pair.enabling_cost, w.enabling_standard_cost_micro_usd) / cost_behind AS enabling_cost_share,
     if(is_class_row, pair.reopened, w.items_reopened) / nullIf(if(is_class_row, pair.completed, w.items_completed), 0) AS reopened_share,
-    w.grouping != 'tenant' AND w.contributors < if(p.is_set, p.floor, 5) AS is_suppressed
+    w.grouping NOT IN ('tenant', 'tenant_class') AND w.contributors < if(p.is_set, p.floor, 5) AS is_suppressed
 FROM (
     SELECT *, multiIf(grouping IN ('team', 'team_class'), 'team', grouping IN ('tenant', 'tenant_class'), 'tenant', '') AS base FROM value_windows FINAL
 ) AS w
