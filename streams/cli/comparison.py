@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from streams.config import Settings
 
 _POLL_S: Final = 0.25
+_UNKNOWN: Final = "-"
 _STANDSTILL: Final = "no worker has applied a record for {wait_s:g} s, and {waiting:,} of {total:,} wait; {last}"
 
 Rows = list[dict[str, Any]]
@@ -49,18 +50,22 @@ def print_comparison(models: Rows, total: Row | None, tenant: str) -> None:
         return
     teams = list(dict.fromkeys(row["team"] for row in models))
     for team in teams:
-        rows = [_shown(row) for row in models if row["team"] == team]
-        print_table(rows, _COLUMNS, title=f"{team or '(no team)'}: models by cost per completed item")
+        rows = [row for row in models if row["team"] == team]
+        print_table(rows, _COLUMNS, title=f"{team or '(no team)'}: models by what each completed item cost")
     for line in _coverage(models, total, tenant):
         typer.echo(line)
 
 
 def _mtok(tokens: int | None) -> str:
-    return "(unknown)" if tokens is None else f"{tokens / 1e6:,.1f}"
+    return _UNKNOWN if tokens is None else f"{tokens / 1e6:,.1f}"
 
 
-def _or_unknown(micro_usd: int | None) -> str:
-    return "(unknown)" if micro_usd is None else usd(micro_usd)
+def _sum(micro_usd: int | None) -> str:
+    return usd(micro_usd) or _UNKNOWN
+
+
+def _each(micro_usd: float | None) -> str:
+    return _UNKNOWN if micro_usd is None else f"${micro_usd / 1e6:,.3f}"
 
 
 _COLUMNS: Final[list[Column]] = [
@@ -69,53 +74,41 @@ _COLUMNS: Final[list[Column]] = [
     ("items", "items", count),
     ("completed", "completed", count),
     ("canceled", "canceled", count),
-    ("unknown usage", "unknown_items", count),
+    ("unknown", "unknown_items", count),
     ("Mtok", "tokens", _mtok),
-    ("billed", "cost_micro_usd", _or_unknown),
-    ("standard", "standard_cost_micro_usd", _or_unknown),
-    ("billed per completed", "billed_each", text),
-    ("standard per completed", "standard_each", text),
+    ("billed", "cost_micro_usd", _sum),
+    ("standard", "standard_cost_micro_usd", _sum),
+    ("billed each", "cost_per_completed_micro_usd", _each),
+    ("standard each", "standard_cost_per_completed_micro_usd", _each),
     ("full usage", "full_request_share", percent),
     ("cost known", "known_cost_share", percent),
 ]
 
 
-def _shown(row: Row) -> dict[str, Any]:
-    return {
-        **row,
-        "billed_each": _each(row["cost_per_completed_micro_usd"], row["cost_null_reason"]),
-        "standard_each": _each(row["standard_cost_per_completed_micro_usd"], row["standard_cost_null_reason"]),
-    }
-
-
-def _each(micro_usd: float | None, reason: str) -> str:
-    return f"({reason.replace('_', ' ')})" if micro_usd is None else f"${micro_usd / 1e6:,.3f}"
-
-
 def _coverage(models: Rows, total: Row, tenant: str) -> list[str]:
     """Sentences about what the comparison covers, and what in it cannot be compared."""
+    full, full_cost, known = (
+        percent(total[share] or 0.0) for share in ("full_request_share", "full_cost_share", "known_cost_share")
+    )
     lines = [
+        f"{total['items']:,} items with {percent(total['request_share'])} of the requests of tenant {tenant}.",
         (
-            f"{total['items']:,} items, {percent(total['request_share'])} of the requests of tenant {tenant}. "
-            f"Usage of full quality: {percent(total['full_request_share'])} of their requests, "
-            f"{percent(total['full_cost_share']) or '0 %'} of their standard cost. Billed cost known: "
-            f"{percent(total['known_cost_share'])} of the items."
+            f"Covered: usage of full quality in {full} of the requests and {full_cost} of the known standard cost; "
+            f"billed cost in {known} of the items."
         ),
         (
-            "A cost per completed item leaves out canceled ones: what they cost stands in the sums. It needs 30 completed items, for billed with a known "
-            "cost, for standard with usage of full quality. Teams do different work: compare within one."
+            f"Each: cost of completed items over their number, where at least 30 have a known cost (billed) or usage of full quality "
+            f"(standard); else {_UNKNOWN}. What canceled items cost is in the sums alone."
         ),
+        "Compare within a team: another team's items are other work.",
     ]
     for name, why in (
         (
             "partial_items",
-            "have partial usage: their tokens and standard cost are too low, and do not compare; their billed cost does",
+            "have partial usage: their tokens and standard cost are too low; a billed cost of theirs compares",
         ),
-        (
-            "unknown_items",
-            "have unknown usage: they count as items; tokens and cost of theirs are not known, and not 0",
-        ),
-        ("items_without_cost", "have no known billed cost: billed figures are those of the others"),
+        ("unknown_items", "have unknown usage: they count as items, their tokens and cost in no sum"),
+        ("items_without_cost", "have no known billed cost: billed sums are those of the others"),
     ):
         if total[name]:
             lines.append(f"Not comparable: {total[name]:,} items ({_by_team(models, name)}) {why}.")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -15,6 +16,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Row = Mapping[str, Any]
 Column = tuple[str, str, Callable[[Any], str]]
 """Heading, name in the row, and how a value is shown."""
+
+_NO_TERMINAL: Final = 1000
+"""Columns of a pipe or file, where the usual 80 would fold every table."""
 
 
 def print_json(value: Any) -> None:
@@ -26,13 +30,15 @@ def print_json(value: Any) -> None:
 def print_table(
     rows: Sequence[Row], columns: Sequence[Column], *, title: str = "", nothing: str = "nothing to show"
 ) -> None:
-    """Rows as a table; text to the left, figures to the right."""
+    """Rows as a table; text to the left, figures to the right. What is no terminal gets the width that it takes."""
     from rich import box  # noqa: PLC0415 - keeps --help instant
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
     console = Console(highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(highlight=False, width=_NO_TERMINAL)
     if not rows:
         console.print(nothing)
         return
