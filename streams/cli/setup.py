@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +13,9 @@ from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
 from streams.cli.settings import load_settings
 from streams.errors import SetupError
+
+if TYPE_CHECKING:
+    from streams.config import Settings
 
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps data and logs [.local].")
@@ -79,6 +82,11 @@ def up(
     with Stack(settings.data_dir, broker, kafka_port=kafka_port, clickhouse_port=clickhouse_port) as stack:
         settings = settings.model_copy(update={"kafka": stack.kafka, "clickhouse": stack.clickhouse})
         initialise(settings)
+        if stack.broker.kind == "tansu" and _has_results(settings):
+            raise SetupError(
+                f"{settings.data_dir} holds results of an earlier run, but Tansu kept none of their records",
+                remedy="choose an empty --data-dir, or --broker kafka, which keeps its records",
+            )
         for number in range(1, workers + 1):
             stack.spawn(f"worker-{number}", [sys.executable, "-m", "streams.cli", "worker"])
         typer.echo(f"broker      {stack.kafka} ({stack.broker.kind})")
@@ -88,6 +96,16 @@ def up(
             typer.echo(f"export TOKENWORTH_KAFKA={stack.kafka} TOKENWORTH_CLICKHOUSE={stack.clickhouse}")
         typer.echo("running; stop with Ctrl-C")
         stack.wait()
+
+
+def _has_results(settings: Settings) -> bool:
+    from streams.store.client import connect  # noqa: PLC0415
+    from streams.store.reading import read  # noqa: PLC0415
+
+    client = connect(settings.clickhouse)
+    consumed = int(read(client, "results/records")["consumed"][0])
+    client.close()
+    return consumed > 0
 
 
 def worker(
