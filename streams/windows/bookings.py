@@ -14,8 +14,8 @@ _NO_ROWS = (0, 0, 0)
 
 
 def versions(frame: pl.DataFrame) -> Ints:
-    """The version of each row of an update: 0 where it has none."""
-    return frame["version"].cast(pl.Int64).to_numpy() if "version" in frame.columns else np.zeros(len(frame), np.int64)
+    """The version of each row of an update."""
+    return frame["version"].cast(pl.Int64).to_numpy()
 
 
 class ItemBookings:

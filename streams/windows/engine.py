@@ -74,7 +74,7 @@ class WindowEngine:
             progress.inherited = None if watermark_us is None else watermark_us // family.slide_us + 1
 
     def apply_panes(self, frame: pl.DataFrame) -> None:
-        """Usage panes: kpart, pane key, USAGE_MEASURES; absolute totals of one input partition's share of a pane."""
+        """Usage panes: kpart, pane key, USAGE_MEASURES, version; absolute totals of one input partition's share of a pane."""
         self._touch(*self._state.apply_panes(frame), by_actor=False)
 
     def apply_bookings(self, frame: pl.DataFrame) -> None:

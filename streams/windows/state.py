@@ -1,9 +1,11 @@
 """What the windows are made of: usage panes, bookings and actors, summed by the slides of the four families.
 
 Usage sums are kept per input partition in the shortest slide, because an update replaces one partition's share; longer slides hold the sums
-over all partitions. Updates and stored rows carry the `version` of the flush that wrote them (0 where a frame has none). An older update than
-the one held changes nothing: a worker that lost its partition may publish its last flush after the next owner has published newer ones. But
-its places count as touched, because a state loaded ahead of the updates may have left them already. Nothing is ever dropped: memory grows with the panes of the tenants served, about 200 bytes a pane row.
+over all partitions. Nothing is ever dropped: memory grows with the panes of the tenants served, about 200 bytes a pane row.
+
+Updates and stored rows carry the version of the flush that wrote them. An update older than what is held changes nothing, because a worker
+that lost its partition may publish its last flush after the next owner has published newer ones. But its places count as touched: a state
+that was loaded ahead of the updates may have left them already.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Messages of pane-updates and value-windows: a kind byte, the xxHash64 of the rest (8 bytes), an Arrow IPC stream.
 
-Updates are absolute: they replace what was known of the same keys. A message concerns one tenant, whose name is its key; watermarks go to
+Updates are absolute: they replace what was known of the same keys, unless that has a higher version. A message concerns one tenant, whose name is its key; watermarks go to
 every partition without a key. The hash is there because readers of Arrow streams do not survive damaged bytes.
 """
 
@@ -33,8 +33,8 @@ WATERMARK_SCHEMA: Final = {
 _PANE_KEY: Final = ("kpart", "tenant", "team", "tool", "model", "pane_start")
 _BOOKING: Final = ("kpart", "tenant", "work_item_id", "at", "team", "tool", "model", "work_class")
 _COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
-    PANES: (*_PANE_KEY, *USAGE_MEASURES),
-    BOOKINGS: (*_BOOKING, *OUTCOME_MEASURES),
+    PANES: (*_PANE_KEY, *USAGE_MEASURES, "version"),
+    BOOKINGS: (*_BOOKING, *OUTCOME_MEASURES, "version"),
     ACTORS: (*_PANE_KEY, "actor_hash"),
     WATERMARKS: tuple(WATERMARK_SCHEMA),
     WINDOWS: tuple(WINDOW_SCHEMA),
@@ -49,7 +49,7 @@ Message = tuple[bytes, bytes]
 
 
 def pack_panes(frame: pl.DataFrame) -> Iterator[Message]:
-    """Usage panes: kpart, the pane key, USAGE_MEASURES."""
+    """Usage panes: kpart, the pane key, USAGE_MEASURES, version of the flush."""
     return _packed(PANES, frame)
 
 

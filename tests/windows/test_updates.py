@@ -39,12 +39,13 @@ Schema = Mapping[str, Any]
 _DIMENSIONS = dict.fromkeys(("tenant", "team", "tool", "model"), pl.String())
 PANE_SCHEMA: Schema = {
     "kpart": pl.UInt16(), **_DIMENSIONS, "pane_start": pl.Int64(), **dict.fromkeys(USAGE_MEASURES, pl.Int64()),
+    "version": pl.UInt64(),
 }  # fmt: skip
 ACTOR_SCHEMA: Schema = {"kpart": pl.UInt16(), **_DIMENSIONS, "pane_start": pl.Int64(), "actor_hash": pl.UInt64()}
 BOOKING_SCHEMA: Schema = {
     "kpart": pl.UInt16(), "tenant": pl.String(), "work_item_id": pl.String(), "at": pl.Int64(), "kind": pl.String(),
     "team": pl.String(), "tool": pl.String(), "model": pl.String(), "work_class": pl.String(),
-    **dict.fromkeys(OUTCOME_MEASURES, pl.Int64()),
+    **dict.fromkeys(OUTCOME_MEASURES, pl.Int64()), "version": pl.UInt64(),
 }  # fmt: skip
 
 EDGES: dict[Any, tuple[Any, ...]] = {
