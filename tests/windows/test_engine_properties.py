@@ -123,7 +123,7 @@ def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int
     assert {key: amounts_of(row) for key, row in shell.stored.items()} == written
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(UPDATES, max_size=8), st.lists(ACTIONS, max_size=12), TIMES, st.sampled_from((0, 3 * HOUR, 400 * DAY)))
 def test_any_schedule_gives_the_windows_of_the_reference(
     log: list[tuple[str, Update]], actions: list[tuple[Any, ...]], start: int, wall_lag: int
