@@ -112,10 +112,22 @@ def _coverage(models: Rows, total: Row, tenant: str) -> list[str]:
     ):
         if total[name]:
             lines.append(f"Not comparable: {total[name]:,} items ({_by_team(models, name)}) {why}.")
+    apart = [f"{row['tool']} {row['model']} ({row['team']})" for row in models if _differ(row)]
+    if apart:
+        lines.append(
+            f"Billed and standard differ more than twofold for {', '.join(apart)}: "
+            "the reported model, its prices or its tokens are not what was billed."
+        )
     unpriced = sorted({row["model"] or "(none)" for row in models if row["is_unpriced"]})
     if unpriced:
         lines.append(f"The price book lacks {', '.join(unpriced)}: its default line gives their standard cost.")
     return lines
+
+
+def _differ(row: Row) -> bool:
+    """Whether costs of the same completed items are more than a factor of two apart; few items say nothing."""
+    billed, standard = row["cost_per_completed_micro_usd"], row["standard_cost_per_completed_micro_usd"]
+    return bool(billed and standard) and not 0.5 <= billed / standard <= 2
 
 
 def _by_team(models: Rows, name: str) -> str:
