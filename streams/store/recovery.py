@@ -6,7 +6,8 @@ never committed, or by a worker that lost the partition without noticing; its ke
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import polars as pl
 
@@ -16,6 +17,12 @@ from streams.join.outcome import ItemEvent
 from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_event, item_events
 from streams.store.reading import Stored
 from streams.windows.measures import LINE_MEASURES, PANE_US, USAGE_MEASURES
+
+ITEM_KEY: Final = ["tenant", "work_item_id"]
+PARAMETER_BYTES: Final = 48 << 10
+"""ClickHouse refuses a parameter above 128 KiB, in which a character may be escaped; one above 1 MiB the embedded engine would parse for
+every row."""
+_QUOTES: Final = 3
 
 
 def load(stored: Stored, state: JoinPartition) -> None:
@@ -46,10 +53,7 @@ def _load_lines(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
     doubtful = rows.filter(pl.col("trusted") == 0).select(LINE_KEY)
     if doubtful.is_empty():
         return trusted
-    tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read(
-        "recovery/usage_of_items", kpart=at["kpart"], usage_next=at["usage_next"], tenants=tenants, items=items
-    )
+    raw = _of_items(stored, "usage_of_items", doubtful, kpart=at["kpart"], usage_next=at["usage_next"])
     if raw.is_empty():
         return trusted
     again = line_totals(priced_usage(raw, state.prices)).join(doubtful, on=LINE_KEY, how="semi")
@@ -63,8 +67,11 @@ def _load_panes(stored: Stored, state: JoinPartition, at: dict[str, int]) -> pl.
     doubtful = rows.filter(pl.col("trusted") == 0).select(PANE_KEY)
     if doubtful.is_empty():
         return trusted
-    seconds = (doubtful["pane_start"].unique() // 1_000_000).to_list()
-    raw = stored.read("recovery/usage_of_panes", kpart=at["kpart"], usage_next=at["usage_next"], pane_seconds=seconds)
+    where = {"kpart": at["kpart"], "usage_next": at["usage_next"]}
+    raw = pl.concat(
+        stored.read("recovery/usage_of_panes", **where, pane_seconds=_seconds(part))
+        for part in _parts(doubtful.select("pane_start").unique())
+    )
     if raw.is_empty():
         return trusted
     raw = with_key(priced_usage(raw, state.prices))
@@ -86,10 +93,7 @@ def _load_items(stored: Stored, at: dict[str, int]) -> list[LoadedItem]:
     doubtful = rows.filter(pl.col("trusted") == 0)
     if doubtful.is_empty():
         return loaded
-    tenants, items = doubtful["tenant"].unique().to_list(), doubtful["work_item_id"].unique().to_list()
-    raw = stored.read(
-        "recovery/events_of_items", kpart=at["kpart"], items_next=at["items_next"], tenants=tenants, items=items
-    )
+    raw = _of_items(stored, "events_of_items", doubtful, kpart=at["kpart"], items_next=at["items_next"])
     again: dict[tuple[str, str], list[ItemEvent]] = {}
     for tenant, item, event in item_events(raw):
         again.setdefault((tenant, item), []).append(event)
@@ -123,26 +127,48 @@ def _load_identities(stored: Stored, state: JoinPartition, at: dict[str, int]) -
 
 def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
     """Before a usage batch is applied: look up in the store what the dedup index has forgotten."""
-    old = state.usage_to_look_up(batch)
-    if old.is_empty():
-        return
-    seconds = old.select(pane_start() // 1_000_000).to_series().unique().to_list()
-    prompts = [p for p in old["prompt_fingerprint"].unique().to_list() if p]
-    rows = stored.read(
-        "recovery/old_usage", kpart=state.partition, below=state.usage.next_offset, ids=old["event_id"].unique().to_list(),
-        prompts=prompts, pane_seconds=seconds,
-    )  # fmt: skip
-    state.remember_usage(with_key(rows))
+    old = state.usage_to_look_up(batch).select("event_id", "prompt_fingerprint", pane_start())
+    for part in _parts(old):
+        rows = stored.read(
+            "recovery/old_usage", kpart=state.partition, below=state.usage.next_offset, ids=_distinct(part, "event_id"),
+            prompts=[prompt for prompt in _distinct(part, "prompt_fingerprint") if prompt], pane_seconds=_seconds(part),
+        )  # fmt: skip
+        state.remember_usage(with_key(rows))
 
 
 def hydrate_items(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
     """Likewise before a work-item batch is applied."""
-    old = state.items_to_look_up(batch)
-    if not old.is_empty():
-        ids = old["event_id"].unique().to_list()
-        state.remember_items(
-            stored.read("recovery/old_items", kpart=state.partition, below=state.items.next_offset, ids=ids)
+    for part in _parts(state.items_to_look_up(batch).select("event_id")):
+        where = {"kpart": state.partition, "below": state.items.next_offset}
+        state.remember_items(stored.read("recovery/old_items", **where, ids=_distinct(part, "event_id")))
+
+
+def _of_items(stored: Stored, name: str, doubtful: pl.DataFrame, **where: int) -> pl.DataFrame:
+    """Raw rows of the items of doubtful keys."""
+    found = []
+    for part in _parts(doubtful.select(ITEM_KEY).unique()):
+        tenants, items = _distinct(part, "tenant"), _distinct(part, "work_item_id")
+        # Items of two tenants may have one name: each part takes its own.
+        found.append(
+            stored.read(f"recovery/{name}", **where, tenants=tenants, items=items).join(part, on=ITEM_KEY, how="semi")
         )
+    return pl.concat(found)
+
+
+def _parts(keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Keys in parts that fit into the parameters of one query."""
+    size = keys.select(pl.sum_horizontal(pl.all().cast(pl.String).str.len_bytes() + _QUOTES)).to_series()
+    yield from keys.with_columns(part=size.cum_sum() // PARAMETER_BYTES).partition_by(
+        "part", include_key=False, maintain_order=True
+    )
+
+
+def _distinct(keys: pl.DataFrame, column: str) -> list[str]:
+    return keys[column].unique(maintain_order=True).to_list()
+
+
+def _seconds(keys: pl.DataFrame) -> list[int]:
+    return (keys["pane_start"].unique(maintain_order=True) // 1_000_000).to_list()
 
 
 def with_key(usage: pl.DataFrame) -> pl.DataFrame:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Callable, Iterable
+from datetime import date, datetime
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 
 from streams.join.outcome import ItemEvent
-from streams.join.partition import LINE_SCHEMA, PANE_SCHEMA
+from streams.join.partition import ACTOR_SCHEMA, LINE_SCHEMA, PANE_SCHEMA
 from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
+from tests.frames import ITEM_SCHEMA, USAGE_SCHEMA
 
 Row = dict[str, Any]
+
+HOUR_US = 3_600_000_000
+DAY_1970 = date(1970, 1, 1).toordinal()
 
 IDENTITY = {
     "usage_events": ("kpart", "tenant", "team", "hour", "event_id"),
@@ -29,25 +33,38 @@ IDENTITY = {
     "duplicates": ("topic", "kpart", "koff"),
 }
 
-USAGE_IDENTITY = (
-    "tenant",
-    "event_id",
-    "occurred_at",
-    "team",
-    "tool",
-    "model",
-    "work_item_id",
-    "session_id",
-    "actor",
-    "prompt_fingerprint",
-)
+_POSITIONS = ("usage_next", "items_next", "usage_begin", "items_begin", "usage_missing", "items_missing")
+_COUNTS = ("applied", "duplicates", "dead", "watermark")
+_PLACE = {"kpart": pl.Int64}
+_TRUST = {"version": pl.UInt64, "trusted": pl.Int64}
+_HISTORY = pl.Struct({name: ITEM_SCHEMA[name] for name in ItemEvent._fields})
+_BOOKED = pl.Struct({"at": pl.Int64, **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String)})
+_RAW_USAGE = {name: kind for name, kind in USAGE_SCHEMA.items() if name not in ("offset", "appended_at", "key")}
+_IDENTITY = ("tenant", "event_id", "occurred_at")
+_USAGE_IDENTITY = (*_IDENTITY, "team", "tool", "model", "work_item_id", "session_id", "actor", "prompt_fingerprint")
 
-
-EMPTY: dict[str, Any] = {
+ANSWERS: dict[str, dict[str, Any]] = {
+    "claimed_epochs": {"kpart": pl.Int64, "epoch": pl.UInt64},
+    "mirror": {**_PLACE, **dict.fromkeys(_POSITIONS, pl.Int64), "version": pl.UInt64},
+    "fates": {f"{side}_{name}": pl.Int64 for side in ("usage", "items") for name in _COUNTS},
     "lines": {**LINE_SCHEMA, **dict.fromkeys(LINE_MEASURES, pl.Int64), "last_at": pl.Int64, "trusted": pl.Int64},
     "panes": {**PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64), "trusted": pl.Int64},
-}
-"""Columns of answers without rows."""
+    "items": {"tenant": pl.String, "work_item_id": pl.String, "history": pl.List(_HISTORY), "booked": pl.List(_BOOKED), **_TRUST},
+    "usage_of_items": {**_RAW_USAGE, "koff": pl.Int64},
+    "usage_of_panes": {**_RAW_USAGE, "koff": pl.Int64},
+    "events_of_items": {name: ITEM_SCHEMA[name] for name in ("tenant", "work_item_id", *ItemEvent._fields)},
+    "recent_usage": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
+    "old_usage": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
+    "recent_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
+    "old_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
+    "flushed_panes": {**_PLACE, **PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64)},
+    "flushed_actors": {**_PLACE, **ACTOR_SCHEMA},
+    "flushed_bookings": {
+        **_PLACE, "tenant": pl.String, "work_item_id": pl.String, "at": pl.Int64, "kind": pl.String,
+        **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
+    },
+}  # fmt: skip
+"""The columns of each query of recovery that its readers use."""
 
 
 class MemoryStore:
@@ -62,36 +79,38 @@ class MemoryStore:
         for row in frame.iter_rows(named=True):
             found = {name: plain(value) for name, value in row.items()}
             if "occurred_at" in found:
-                found["hour"] = found["occurred_at"] // 3_600_000_000
+                found["hour"] = found["occurred_at"] // HOUR_US
             key = tuple(found[name] for name in IDENTITY[table])
             held = self.tables[table].get(key)
             if held is None or held.get("version", 0) <= found.get("version", 0):
                 self.tables[table][key] = found
 
     def read(self, name: str, **parameters: Any) -> pl.DataFrame:
-        answer = getattr(self, "_" + name.removeprefix("recovery/"))(**parameters)
-        if isinstance(answer, pl.DataFrame):
-            return answer
-        return _frame(answer) if answer else pl.DataFrame(schema=EMPTY.get(name.removeprefix("recovery/"), {}))
+        name = name.removeprefix("recovery/")
+        columns = ANSWERS[name]
+        answer: Callable[..., Iterable[Row]] = getattr(self, f"_{name}")
+        found = [[row[column] for column in columns] for row in answer(**parameters)]
+        return pl.DataFrame(found, schema=columns, orient="row")
 
     def rows(self, table: str) -> list[Row]:
+        """The surviving rows; times in us, days as days since 1970."""
         return list(self.tables[table].values())
 
     def _of(self, table: str, kpart: int, below: int | None = None) -> list[Row]:
         found = [row for row in self.rows(table) if row["kpart"] == kpart and (below is None or row["koff"] < below)]
         return sorted(found, key=lambda row: row.get("koff", 0))
 
-    def _claimed_epochs(self, kparts: list[int]) -> pl.DataFrame:
+    def _claimed_epochs(self, kparts: list[int]) -> Iterable[Row]:
         best: dict[int, int] = {}
         for row in self.rows("claims"):
             if row["kpart"] in kparts:
                 best[row["kpart"]] = max(best.get(row["kpart"], 0), row["epoch"])
-        return pl.DataFrame(list(best.items()), schema=["kpart", "epoch"], orient="row")
+        return [{"kpart": kpart, "epoch": epoch} for kpart, epoch in best.items()]
 
-    def _mirror(self, kparts: list[int]) -> list[Row]:
+    def _mirror(self, kparts: list[int]) -> Iterable[Row]:
         return [row for row in self.rows("checkpoints") if row["kpart"] in kparts]
 
-    def _fates(self, kpart: int, usage_next: int, items_next: int, usage_topic: str, items_topic: str) -> list[Row]:
+    def _fates(self, kpart: int, usage_next: int, items_next: int, usage_topic: str, items_topic: str) -> Iterable[Row]:
         out: Row = {}
         for side, table, topic, below in (
             ("usage", "usage_events", usage_topic, usage_next),
@@ -102,7 +121,7 @@ class MemoryStore:
             out[f"{side}_watermark"] = max((row["occurred_at"] for row in raw), default=0)
             for fate in ("duplicates", "dead_letters"):
                 found = [row for row in self._of(fate, kpart, below) if row["topic"] == topic]
-                out[f"{side}_{fate.replace('dead_letters', 'dead')}"] = len(found)
+                out[f"{side}_{fate.removesuffix('_letters')}"] = len(found)
         return [out]
 
     def _trusted(self, table: str, kpart: int, usage_next: int, items_next: int) -> list[Row]:
@@ -111,139 +130,92 @@ class MemoryStore:
             for row in self._of(table, kpart)
         ]
 
-    def _lines(self, **at: int) -> list[Row]:
+    def _lines(self, **at: int) -> Iterable[Row]:
         return self._trusted("work_item_usage", **at)
 
-    def _panes(self, **at: int) -> list[Row]:
+    def _panes(self, **at: int) -> Iterable[Row]:
         return self._trusted("panes", **at)
 
-    def _items(self, **at: int) -> pl.DataFrame:
-        rows = [
-            {
-                "tenant": row["tenant"],
-                "work_item_id": row["work_item_id"],
-                "history": [tuple(h.values()) for h in row["history"]],
-                "booked": list(
-                    {
-                        tuple(b[k] for k in ("at", "team", "tool", "model", "work_class"))
-                        for b in row["bookings"]
-                        if b["kind"] != "moved"
-                    }
-                ),
-                "version": row["version"],
-                "trusted": row["trusted"],
-            }
-            for row in self._trusted("work_items", **at)
-        ]
-        return pl.DataFrame(
-            {
-                name: pl.Series([row[name] for row in rows], dtype=pl.Object if name in ("history", "booked") else None)
-                for name in ("tenant", "work_item_id", "history", "booked", "version", "trusted")
-            }
-        )
+    def _items(self, **at: int) -> Iterable[Row]:
+        for row in self._trusted("work_items", **at):
+            booked = [
+                {name: b[name] for name in ("at", "team", "tool", "model", "work_class")}
+                for b in row["bookings"]
+                if b["kind"] != "moved"
+            ]
+            yield {**row, "booked": [b for i, b in enumerate(booked) if b not in booked[:i]]}
 
-    def _usage_of_items(self, kpart: int, usage_next: int, tenants: list[str], items: list[str]) -> list[Row]:
-        return [
-            r
-            for r in self._of("usage_events", kpart, usage_next)
-            if r["tenant"] in tenants and r["work_item_id"] in items
-        ]
+    def _usage_of_items(self, kpart: int, usage_next: int, tenants: list[str], items: list[str]) -> Iterable[Row]:
+        raw = self._of("usage_events", kpart, usage_next)
+        return [row for row in raw if row["tenant"] in tenants and row["work_item_id"] in items]
 
-    def _usage_of_panes(self, kpart: int, usage_next: int, pane_seconds: list[int]) -> list[Row]:
-        return [
-            r for r in self._of("usage_events", kpart, usage_next) if r["occurred_at"] // PANE_US * 300 in pane_seconds
-        ]
+    def _usage_of_panes(self, kpart: int, usage_next: int, pane_seconds: list[int]) -> Iterable[Row]:
+        raw = self._of("usage_events", kpart, usage_next)
+        return [row for row in raw if row["occurred_at"] // PANE_US * 300 in pane_seconds]
 
-    def _events_of_items(self, kpart: int, items_next: int, tenants: list[str], items: list[str]) -> pl.DataFrame:
-        rows = [
-            r
-            for r in self._of("work_item_events", kpart, items_next)
-            if r["tenant"] in tenants and r["work_item_id"] in items
-        ]
-        columns = ("tenant", "work_item_id", *ItemEvent._fields)
-        return (
-            pl.DataFrame([{c: r[c] for c in columns} for r in rows], schema_overrides={"labels": pl.List(pl.String)})
-            if rows
-            else pl.DataFrame(schema=dict.fromkeys(columns, pl.String))
-        )
+    def _events_of_items(self, kpart: int, items_next: int, tenants: list[str], items: list[str]) -> Iterable[Row]:
+        raw = self._of("work_item_events", kpart, items_next)
+        return [row for row in raw if row["tenant"] in tenants and row["work_item_id"] in items]
 
-    def _recent_usage(self, kpart: int, usage_next: int, since: int) -> pl.DataFrame:
-        return _frame(
-            (
-                {k: r[k] for k in USAGE_IDENTITY}
-                for r in self._of("usage_events", kpart, usage_next)
-                if r["occurred_at"] >= since
-            ),
-            USAGE_IDENTITY,
-        )
+    def _recent_usage(self, kpart: int, usage_next: int, since: int) -> Iterable[Row]:
+        return [row for row in self._of("usage_events", kpart, usage_next) if row["occurred_at"] >= since]
 
-    def _recent_items(self, kpart: int, items_next: int, since: int) -> pl.DataFrame:
-        names = ("tenant", "event_id", "occurred_at")
-        return _frame(
-            (
-                {k: r[k] for k in names}
-                for r in self._of("work_item_events", kpart, items_next)
-                if r["occurred_at"] >= since
-            ),
-            names,
-        )
+    def _recent_items(self, kpart: int, items_next: int, since: int) -> Iterable[Row]:
+        return [row for row in self._of("work_item_events", kpart, items_next) if row["occurred_at"] >= since]
 
     def _old_usage(
         self, kpart: int, below: int, ids: list[str], prompts: list[str], pane_seconds: list[int]
-    ) -> pl.DataFrame:
-        rows = (
-            {k: r[k] for k in USAGE_IDENTITY}
-            for r in self._of("usage_events", kpart, below)
-            if r["event_id"] in ids
-            or (r["prompt_fingerprint"] in prompts and r["occurred_at"] // PANE_US * 300 in pane_seconds)
-        )
-        return _frame(rows, USAGE_IDENTITY)
+    ) -> Iterable[Row]:
+        return [
+            row
+            for row in self._of("usage_events", kpart, below)
+            if row["event_id"] in ids
+            or (row["prompt_fingerprint"] in prompts and row["occurred_at"] // PANE_US * 300 in pane_seconds)
+        ]
 
-    def _old_items(self, kpart: int, below: int, ids: list[str]) -> pl.DataFrame:
-        names = ("tenant", "event_id", "occurred_at")
-        return _frame(
-            ({k: r[k] for k in names} for r in self._of("work_item_events", kpart, below) if r["event_id"] in ids),
-            names,
-        )
+    def _old_items(self, kpart: int, below: int, ids: list[str]) -> Iterable[Row]:
+        return [row for row in self._of("work_item_events", kpart, below) if row["event_id"] in ids]
+
+    def _flushed(self, table: str, kpart: int, version: int) -> list[Row]:
+        return [row for row in self._of(table, kpart) if row["version"] == version]
+
+    def _flushed_panes(self, kpart: int, version: int) -> Iterable[Row]:
+        return self._flushed("panes", kpart, version)
+
+    def _flushed_actors(self, kpart: int, version: int) -> Iterable[Row]:
+        return self._flushed("pane_actors", kpart, version)
+
+    def _flushed_bookings(self, kpart: int, version: int) -> Iterable[Row]:
+        for row in self._flushed("work_items", kpart, version):
+            for booking in row["bookings"]:
+                yield {**booking, "kpart": kpart, "tenant": row["tenant"], "work_item_id": row["work_item_id"]}
 
 
-def logical(store: Any) -> dict[str, dict[tuple[Any, ...], tuple[int, ...]]]:
+def logical(store: Any) -> dict[str, dict[tuple[Any, ...], Any]]:
     """What analysts see: ledger lines, panes, bookings by pane and items, summed over kpart, without versions and all-zero rows."""
-    out: dict[str, dict[tuple[Any, ...], Any]] = {"lines": {}, "panes": {}, "bookings": {}, "items": {}, "actors": {}}
-    for table, name in (("work_item_usage", "lines"), ("panes", "panes")):
-        key = IDENTITY[table][1:]
+    out: dict[str, dict[tuple[Any, ...], Any]] = {"bookings": {}, "items": {}}
+    for table, name, measures in (("work_item_usage", "lines", LINE_MEASURES), ("panes", "panes", USAGE_MEASURES)):
         sums: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
         for row in store.rows(table):
-            for measure, value in row.items():
-                if measure not in (*key, "kpart", "version", "usage_next", "items_next", "last_at"):
-                    sums[tuple(row[k] for k in key)][measure] += value
+            for measure in measures:
+                sums[tuple(row[k] for k in IDENTITY[table][1:])][measure] += row[measure]
         out[name] = {
             k: tuple(sorted((m, v) for m, v in row.items() if v)) for k, row in sums.items() if any(row.values())
         }
     out["actors"] = {tuple(row[k] for k in IDENTITY["pane_actors"][1:]): (1,) for row in store.rows("pane_actors")}
     for row in store.rows("work_items"):
         names = (
-            "state",
-            "team",
-            "item_type",
-            "size_milli",
-            "rule",
-            "work_class",
-            "assistance",
-            "value_milli",
-            "container",
-            "evidence",
-            "completed_at",
-            "canceled_at",
-        )
+            "state", "team", "item_type", "size_milli", "rule", "work_class", "assistance", "value_milli", "container", "evidence",
+            "completed_at", "canceled_at",
+        )  # fmt: skip
         out["items"][row["tenant"], row["work_item_id"]] = tuple(row[n] for n in names)
         for b in row["bookings"]:
             key = (row["tenant"], b["team"], b["tool"], b["model"], b["work_class"], b["at"] // PANE_US * PANE_US)
-            held = out["bookings"].setdefault(key, [0] * len(OUTCOME_MEASURES))
-            for i, measure in enumerate(OUTCOME_MEASURES):
-                held[i] += b[measure]
+            held = out["bookings"].setdefault(key, dict.fromkeys(OUTCOME_MEASURES, 0))
+            for measure in OUTCOME_MEASURES:
+                held[measure] += b[measure]
     out["bookings"] = {
-        k: {m: n for m, n in zip(OUTCOME_MEASURES, v, strict=True) if n} for k, v in out["bookings"].items() if any(v)
+        k: {m: n for m, n in held.items() if n} for k, held in out["bookings"].items() if any(held.values())
     }
     return out
 
@@ -252,21 +224,10 @@ def plain(value: Any) -> Any:
     """A value as an integer, a text, or lists and dicts of these: times in us, days as days since 1970."""
     if isinstance(value, datetime):
         return round(value.timestamp() * 1e6)
-    if hasattr(value, "toordinal"):
-        return (value.toordinal() - 719163) if not isinstance(value, int) else value
+    if isinstance(value, date):
+        return value.toordinal() - DAY_1970
     if isinstance(value, list):
         return [plain(v) for v in value]
     if isinstance(value, dict):
         return {k: plain(v) for k, v in value.items()}
     return value
-
-
-def _frame(rows: Iterable[Row], columns: tuple[str, ...] = ()) -> pl.DataFrame:
-    found = list(rows)
-    if not found:
-        return pl.DataFrame(schema={c: pl.Int64 if c == "occurred_at" else pl.String for c in columns})
-    return pl.DataFrame(
-        found,
-        infer_schema_length=None,
-        schema_overrides={"cost_micro_usd": pl.Int64} if "cost_micro_usd" in found[0] else None,
-    )
