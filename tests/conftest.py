@@ -42,6 +42,12 @@ def tansu_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     yield from _broker("tansu", tmp_path_factory)
 
 
+@pytest.fixture
+def empty_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """host:port of a Tansu broker of the test's own, on which nobody has created a topic."""
+    yield from _broker("tansu", tmp_path_factory)
+
+
 @pytest.fixture(scope="session")
 def kafka_address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """host:port of a real Apache Kafka broker; tests take topics and groups with names of their own."""

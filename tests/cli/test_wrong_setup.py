@@ -103,8 +103,8 @@ def test_no_clickhouse(tokenworth: Tokenworth, command: list[str]) -> None:
     assert "TOKENWORTH_CLICKHOUSE" in text
 
 
-def test_a_worker_without_topics(tokenworth: Tokenworth, tansu_address: str) -> None:
-    text = message(tokenworth("worker", env={"TOKENWORTH_KAFKA": tansu_address, "TOKENWORTH_GROUP": "none"}), 3)
+def test_a_worker_without_topics(tokenworth: Tokenworth, empty_broker: str) -> None:
+    text = message(tokenworth("worker", env={"TOKENWORTH_KAFKA": empty_broker, "TOKENWORTH_GROUP": "none"}), 3)
     assert "topic" in text
     assert "run: tokenworth init" in text
 
