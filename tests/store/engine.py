@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 import pyarrow as pa
@@ -12,10 +12,7 @@ from streams.store.reading import ClickHouseStored
 from streams.store.sink import ClickHouseInserts
 from tests.store.memory import Row, plain
 
-WRITTEN_BY_TESTS = (
-    "usage_events", "work_item_events", "work_item_usage", "work_items", "panes", "pane_actors", "checkpoints", "claims", "dead_letters",
-    "duplicates",
-)  # fmt: skip
+ARROW: Final = {"output_format_arrow_string_as_string": 1, "output_format_arrow_low_cardinality_as_dictionary": 0}
 
 
 class EngineStore:
@@ -35,11 +32,7 @@ class EngineStore:
         """The surviving rows; times in us, days as days since 1970."""
         where = "" if self._kpart is None else f" WHERE kpart = {self._kpart}"
         final = "" if table == "claims" else " FINAL"
-        answer = self._client.query_arrow(
-            f"SELECT * FROM {table}{final}{where}",
-            use_strings=True,
-            settings={"output_format_arrow_low_cardinality_as_dictionary": 0},
-        )
+        answer = self._client.query_arrow(f"SELECT * FROM {table}{final}{where}", use_strings=True, settings=ARROW)
         frame = pl.from_arrow(answer)
         assert isinstance(frame, pl.DataFrame)
         return [{name: plain(value) for name, value in row.items()} for row in frame.iter_rows(named=True)]

@@ -7,16 +7,25 @@ the store holds at the end equals what one undisturbed worker computes.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import Fenced
 from streams.windows.measures import DAY_US
+from tests.store.engine import EngineStore
 from tests.store.memory import MemoryStore, logical
 from tests.store.simulated import Event, Group, Member, Store
 from tests.strategies import DAY_0, item_event, usage_event
 
 MANY = 250
+ON_THE_ENGINE = 200
+PROCESSES = 2
 
 
 def random_log(rng: random.Random) -> dict[str, list[Event]]:
@@ -63,12 +72,14 @@ def undisturbed(log: dict[str, list[Event]]) -> dict[str, Any]:
     return logical(store)
 
 
-def disturbed(log: dict[str, list[Event]], store: Store, rng: random.Random, horizon_us: int, steps: int) -> None:
+def disturbed(
+    log: dict[str, list[Event]], store: Store, rng: random.Random, horizon_us: int, steps: int, partition: int = 0
+) -> None:
     """Run random schedules of several members, then one last owner beside the zombies, until the log is read."""
     group = Group()
 
     def member() -> Member:
-        return Member(log, group, store, rng, horizon_us=horizon_us)
+        return Member(log, group, store, rng, horizon_us=horizon_us, partition=partition)
 
     live = [member()]
     for _ in range(steps):
@@ -107,6 +118,29 @@ def test_any_schedule_of_crashes_and_zombies_gives_the_undisturbed_results() -> 
         log, store = random_log(rng), MemoryStore()
         disturbed(log, store, rng, horizon_us=rng.choice((DAY_US, 10**17)), steps=60)
         assert logical(store) == undisturbed(log), f"seed {seed}"
+
+
+def test_the_same_on_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        seeds = [range(first, ON_THE_ENGINE, PROCESSES) for first in range(PROCESSES)]
+        wrong = pool.map(wrong_on_the_engine, [tmp_path / str(number) for number in range(PROCESSES)], seeds)
+        assert [seed for found in wrong for seed in found] == []
+
+
+def wrong_on_the_engine(directory: Path, seeds: Iterable[int]) -> list[int]:
+    """Seeds whose results differ, each in an input partition of its own. For a process that has not loaded chDB."""
+    from tests.store.in_process import InProcess  # noqa: PLC0415 - only here is the environment as chDB wants it
+
+    client, wrong = InProcess(directory), []
+    for seed in seeds:
+        rng = random.Random(seed)
+        log, store = random_log(rng), EngineStore(client, seed)
+        disturbed(log, store, rng, horizon_us=rng.choice((DAY_US, 10**17)), steps=40, partition=seed)
+        if logical(store) != undisturbed(log):
+            wrong.append(seed)
+    client.close()
+    return wrong
 
 
 def test_every_record_is_accounted_for_once() -> None:
