@@ -120,6 +120,7 @@ def test_any_schedule_of_crashes_and_zombies_gives_the_undisturbed_results() -> 
         assert logical(store) == undisturbed(log), f"seed {seed}"
 
 
+@pytest.mark.timeout(1800)
 def test_the_same_on_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC")
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
