@@ -1,0 +1,289 @@
+"""What every store of the sink must do: replace by version, and answer the queries of recovery. Subclasses give a fixture `store`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from streams.config import ITEMS_TOPIC, USAGE_TOPIC
+from streams.join.flush import FlushBuffer, PartitionFlush
+from streams.join.partition import JoinPartition
+from streams.store.sink import Sink
+from streams.value.prices import PriceBook
+from streams.value.rules import Rules
+from streams.windows.measures import PANE_US
+from tests.frames import item_frame, usage_frame
+from tests.store.memory import ANSWERS, Row, plain
+from tests.store.simulated import Store
+from tests.strategies import Event, at, item_event, usage_event
+
+RULES, PRICES = Rules.shipped(), PriceBook.shipped()
+SHOWS_OLD_VERSIONS = ("recent_usage", "old_usage", "recent_items", "old_items")
+"""Queries whose readers take the same identity twice: they need not wait for a merge."""
+ODD_TEXTS = (
+    "",
+    "'",
+    '"',
+    "\\",
+    "\\'",
+    "\t",
+    "\n",
+    "\0",
+    "a,b",
+    "[x]",
+    "{x}",
+    "%s",
+    "é",
+    "漢字",
+    "\U0001f600",
+    " ",
+    "x" * 256,
+)
+
+
+def rows_of(name: str, answer: pl.DataFrame) -> Counter[tuple[Any, ...]]:
+    """An answer without order, nested values as tuples."""
+    found = Counter(_hashable(row) for row in answer.select(list(ANSWERS[name])).iter_rows())
+    return Counter(found.keys()) if name in SHOWS_OLD_VERSIONS else found
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple(_hashable(v) for v in value.values())
+    if isinstance(value, list | tuple):
+        return tuple(_hashable(v) for v in value)
+    return plain(value)
+
+
+def flush_of(
+    usage: Sequence[Event] = (),
+    items: Sequence[Event] = (),
+    *,
+    epoch: int = 1,
+    usage_from: int = 0,
+    items_from: int = 0,
+    partition: int = 0,
+) -> PartitionFlush:
+    """The flush of a worker that begins with nothing and applies events from an offset of each topic on."""
+    state = JoinPartition(partition, 10**17, RULES, PRICES)
+    buffer = FlushBuffer(state, epoch)
+    for is_usage, side, events, first in (
+        (True, state.usage, usage, usage_from),
+        (False, state.items, items, items_from),
+    ):
+        frame = (usage_frame if is_usage else item_frame)(events, first)
+        (state.apply_usage if is_usage else state.apply_items)(frame)
+        side.next_offset = first + len(events)
+        buffer.add(is_usage, frame, None, [], len(events))
+    flush = buffer.cut()
+    assert flush is not None
+    return flush
+
+
+def write(store: Store, *flushes: PartitionFlush) -> None:
+    Sink(store, "w").write(flushes)
+
+
+def spent(number: int, **changes: Any) -> Event:
+    """Usage of I-1, a minute apart."""
+    return usage_event(f"u{number}", at(1, 9, number % 60), **{"work_item_id": "I-1", "model": "gpt-5"} | changes)
+
+
+class StoreConformance:
+    """The suite."""
+
+    def test_a_higher_version_replaces_whenever_it_comes(self, store: Store) -> None:
+        low, high = flush_of([spent(1)], epoch=1), flush_of([spent(1), spent(2)], epoch=2)
+        for order in ((low, high), (high, low)):
+            for flush in order:
+                write(store, flush)
+            (line,) = self.read(store, "lines", **POSITION)
+            assert line["requests"] == 2
+
+    def test_the_same_rows_again_change_nothing(self, store: Store) -> None:
+        flush = flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started")])
+        write(store, flush)
+        before = {
+            name: rows_of(name, store.read(f"recovery/{name}", **parameters)) for name, parameters in QUESTIONS.items()
+        }
+        assert all(before.values()), before
+        write(store, flush)
+        assert before == {
+            name: rows_of(name, store.read(f"recovery/{name}", **parameters)) for name, parameters in QUESTIONS.items()
+        }
+
+    @pytest.mark.parametrize("column", ["tenant", "team", "tool", "model", "work_item_id"])
+    def test_every_part_of_a_key_counts(self, store: Store, column: str) -> None:
+        write(store, flush_of([spent(1), spent(2, **{column: "other"})]))
+        assert len(self.read(store, "lines", **POSITION)) == 2
+        assert len(self.read(store, "panes", **POSITION)) == (1 if column == "work_item_id" else 2)
+
+    def test_partitions_do_not_see_each_other(self, store: Store) -> None:
+        write(store, flush_of([spent(1)], partition=0), flush_of([spent(1), spent(2)], partition=7))
+        for kpart, requests in ((0, 1), (7, 2), (3, None)):
+            found = self.read(store, "lines", **POSITION | {"kpart": kpart})
+            assert [line["requests"] for line in found] == ([] if requests is None else [requests])
+
+    @pytest.mark.parametrize(("usage_next", "items_next", "trusted"), [(2, 1, 1), (9, 9, 1), (1, 1, 0), (2, 0, 0)])
+    def test_a_row_is_trusted_up_to_the_offsets_that_it_covers(
+        self, store: Store, usage_next: int, items_next: int, trusted: int
+    ) -> None:
+        write(store, flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started")]))
+        for name in ("lines", "panes", "items"):
+            (row,) = self.read(store, name, kpart=0, usage_next=usage_next, items_next=items_next)
+            assert row["trusted"] == trusted, name
+
+    def test_raw_rows_count_below_the_position_only(self, store: Store) -> None:
+        write(store, flush_of([spent(number) for number in range(5)], usage_from=10))
+        pane = at(1, 9) // PANE_US * 300
+        for name, parameters in (
+            ("usage_of_items", {"tenants": ["acme"], "items": ["I-1"]}),
+            ("usage_of_panes", {"pane_seconds": [pane]}),
+            ("recent_usage", {"since": 0}),
+        ):
+            found = self.read(store, name, kpart=0, usage_next=13, **parameters)
+            assert sorted(row["event_id"] for row in found) == ["u0", "u1", "u2"], name
+
+    def test_old_usage_is_found_by_identity_or_by_prompt_in_its_pane(self, store: Store) -> None:
+        events = [
+            spent(1), spent(2, prompt_fingerprint="f"), spent(3, prompt_fingerprint="g"), spent(20, prompt_fingerprint="f"), spent(4),
+        ]  # fmt: skip
+        write(store, flush_of(events))
+        pane = at(1, 9) // PANE_US * 300
+        found = self.read(
+            store, "old_usage", kpart=0, below=5, ids=["u1", "nobody"], prompts=["f"], pane_seconds=[pane]
+        )
+        assert sorted(row["event_id"] for row in found) == ["u1", "u2"]
+        assert self.read(store, "old_usage", kpart=0, below=0, ids=["u1"], prompts=[], pane_seconds=[]) == []
+        assert self.read(store, "old_items", kpart=0, below=5, ids=["u1"]) == []
+
+    def test_recent_means_from_a_time_on(self, store: Store) -> None:
+        write(
+            store,
+            flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started"), item_event("i2", at(2), "completed")]),
+        )
+        found = self.read(store, "recent_usage", kpart=0, usage_next=9, since=at(1, 9, 2))
+        assert [row["event_id"] for row in found] == ["u2"]
+        found = self.read(store, "recent_items", kpart=0, items_next=9, since=at(2))
+        assert [(row["event_id"], row["occurred_at"]) for row in found] == [("i2", at(2))]
+
+    def test_the_rows_of_one_flush_are_found_by_their_version(self, store: Store) -> None:
+        done = [item_event("i1", at(1), "started"), item_event("i2", at(2), "completed", item_type="story", team="pay")]
+        old, new = flush_of([spent(1)], epoch=1), flush_of([spent(number) for number in range(3)], done, epoch=2)
+        write(store, old)
+        write(store, new)
+        for name in ("flushed_panes", "flushed_actors", "flushed_bookings"):
+            assert self.read(store, name, kpart=0, version=new.version), name
+            assert self.read(store, name, kpart=0, version=new.version + 1) == [], name
+        credited = self.read(store, "flushed_bookings", kpart=0, version=new.version)
+        assert sum(row["value_credited_milli"] for row in credited) == 1000
+
+    def test_epochs_and_mirrors(self, store: Store) -> None:
+        assert self.read(store, "claimed_epochs", kparts=[0, 1]) == []
+        sink = Sink(store, "w")
+        for epoch in (1, 3, 2):
+            sink.rows("claims", claims((0, epoch), (1, 1)))
+        found = self.read(store, "claimed_epochs", kparts=[0, 1, 2])
+        assert {row["kpart"]: row["epoch"] for row in found} == {0: 3, 1: 1}
+        write(store, flush_of([spent(1)], epoch=5))
+        write(store, flush_of([spent(1), spent(2)], epoch=4))
+        (mirror,) = self.read(store, "mirror", kparts=[0, 1])
+        assert (mirror["kpart"], mirror["usage_next"], mirror["version"] >> 40) == (0, 1, 5)
+
+    def test_records_are_counted_by_offset(self, store: Store) -> None:
+        for epoch in (1, 2):
+            write(store, flush_of([spent(1), spent(2)], [item_event("i1", at(3), "started")], epoch=epoch))
+        (found,) = self.read(store, "fates", **POSITION, **TOPICS)
+        assert (found["usage_applied"], found["items_applied"]) == (2, 1)
+        assert (found["usage_watermark"], found["items_watermark"]) == (at(1, 9, 2), at(3))
+        (found,) = self.read(store, "fates", kpart=0, usage_next=1, items_next=0, **TOPICS)
+        assert (found["usage_applied"], found["items_applied"], found["items_watermark"]) == (1, 0, 0)
+
+    def test_texts_come_back_as_they_were_and_are_found_as_parameters(self, store: Store) -> None:
+        odd = [text for text in ODD_TEXTS if text]
+        events = [
+            usage_event(f"id{text}"[:256], at(1), work_item_id=text, team=text, prompt_fingerprint=text) for text in odd
+        ]
+        write(
+            store,
+            flush_of(events, [item_event(text, at(1), "sized", work_item_id=text, labels=[text, ""]) for text in odd]),
+        )
+        found = self.read(store, "usage_of_items", kpart=0, usage_next=999, tenants=["acme"], items=odd)
+        assert sorted((row["event_id"], row["work_item_id"], row["team"]) for row in found) == sorted(
+            (event["event_id"], event["work_item_id"], event["team"]) for event in events
+        )
+        found = self.read(store, "old_items", kpart=0, below=999, ids=odd)
+        assert sorted(row["event_id"] for row in found) == sorted(odd)
+        found = self.read(store, "events_of_items", kpart=0, items_next=999, tenants=["acme"], items=odd)
+        assert sorted(row["labels"] for row in found) == sorted([text, ""] for text in odd)
+
+    def test_no_rows_have_columns_all_the_same(self, store: Store) -> None:
+        for name, parameters in QUESTIONS.items():
+            answer = store.read(f"recovery/{name}", **parameters)
+            assert set(ANSWERS[name]) <= set(answer.columns), name
+            assert len(answer) == (name == "fates"), name
+
+    @staticmethod
+    def read(store: Store, name: str, **parameters: Any) -> list[Row]:
+        answer = store.read(f"recovery/{name}", **parameters).select(list(ANSWERS[name]))
+        return [{column: plain(value) for column, value in row.items()} for row in answer.iter_rows(named=True)]
+
+
+def claims(*tenures: tuple[int, int]) -> pl.DataFrame:
+    """Rows of claims: (partition, epoch)."""
+    return pl.DataFrame(
+        [(kpart, epoch, "w", 0) for kpart, epoch in tenures],
+        schema={"kpart": pl.UInt16, "epoch": pl.UInt64, "worker": pl.String, "claimed_at": pl.Datetime("us", "UTC")},
+        orient="row",
+    )
+
+
+class Both:
+    """A store that asks two, and fails when they answer differently."""
+
+    def __init__(self, one: Store, other: Store) -> None:
+        self.one, self.other = one, other
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        self.one.insert(table, rows)
+        self.other.insert(table, rows)
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame:
+        answer: pl.DataFrame = self.one.read(name, **parameters)
+        again = self.other.read(name, **parameters)
+        short = name.removeprefix("recovery/")
+        assert rows_of(short, answer) == rows_of(short, again), f"{name} {parameters}"
+        return answer
+
+    def rows(self, table: str) -> list[Row]:
+        found: list[Row] = self.one.rows(table)  # type: ignore[attr-defined]
+        return found
+
+
+def all_versions(rows: Iterable[Row]) -> list[int]:
+    """The versions of rows, and one that no row has."""
+    return [*sorted({row["version"] for row in rows}), 1 << 60]
+
+
+POSITION = {"kpart": 0, "usage_next": 99, "items_next": 99}
+TOPICS = {"usage_topic": USAGE_TOPIC, "items_topic": ITEMS_TOPIC}
+QUESTIONS: dict[str, dict[str, Any]] = {
+    "fates": POSITION | TOPICS,
+    "lines": POSITION,
+    "panes": POSITION,
+    "items": POSITION,
+    "usage_of_items": {"kpart": 0, "usage_next": 99, "tenants": ["acme"], "items": ["I-1"]},
+    "usage_of_panes": {"kpart": 0, "usage_next": 99, "pane_seconds": [at(1, 9) // PANE_US * 300]},
+    "events_of_items": {"kpart": 0, "items_next": 99, "tenants": ["acme"], "items": ["I-1"]},
+    "recent_usage": {"kpart": 0, "usage_next": 99, "since": 0},
+    "recent_items": {"kpart": 0, "items_next": 99, "since": 0},
+    "old_usage": {"kpart": 0, "below": 99, "ids": ["u1"], "prompts": [], "pane_seconds": []},
+    "old_items": {"kpart": 0, "below": 99, "ids": ["i1"]},
+    "mirror": {"kparts": [0]},
+}
+"""Every query but those of single versions and of claims, with parameters that ask for everything."""
