@@ -58,11 +58,13 @@ class Member:
         *,
         horizon_us: int,
         partition: int = 0,
+        most: int = 4,
     ) -> None:
+        """`most`: records of a topic that it reads between two flushes."""
         group.generation += 1
         self.generation = group.generation
         self.log, self.group, self.store, self.rng = log, group, store, rng
-        self.horizon_us, self.partition = horizon_us, partition
+        self.horizon_us, self.partition, self.most = horizon_us, partition, most
         self.sink = Sink(store, f"w{self.generation}")
         self.buffer: FlushBuffer | None = None
         self.steps: Iterator[None] = self.take_over()
@@ -99,7 +101,7 @@ class Member:
         buffer = self.buffer
         assert buffer is not None
         for topic in self.rng.sample(INPUT_TOPICS, 2):
-            self.read(buffer, topic, self.rng.randint(0, 4))
+            self.read(buffer, topic, self.rng.randint(0, self.most))
         flush = buffer.cut()
         yield
         if flush is None:
