@@ -25,15 +25,16 @@ _NEVER = 1 << 62
 def stored(client: Client, watermark_us: int, lateness_us: int) -> Found:
     """Results as analysts see them: summed over input partitions; windows that are final at a watermark."""
     store = EngineStore(client)
-    found: Found = {name: {} for name in ("lines", "items", "panes", "actors", "fates")}
+    found: Found = {name: {} for name in ("lines", "items", "panes", "fates")}
     for row in store.rows("work_item_usage"):
         key = tuple(row[name] for name in ("tenant", "work_item_id", "usage_day", "team", "tool", "model"))
         found["lines"][key] = (row["last_at"], _sums(row, LINE_MEASURES))
     for row in store.rows("panes"):
         _add(found["panes"], (*_place(row), "", row["pane_start"]), _sums(row, USAGE_MEASURES))
-    for row in store.rows("pane_actors"):
-        key = (*_place(row), "", row["pane_start"])
-        found["actors"][key] = found["actors"].get(key, 0) + 1
+    actors: dict[tuple[Any, ...], set[int]] = {}
+    for row in store.rows("pane_actors"):  # of one actor there may be a row from every input partition
+        actors.setdefault((*_place(row), "", row["pane_start"]), set()).add(row["actor_hash"])
+    found["actors"] = {key: len(names) for key, names in actors.items()}
     for row in store.rows("work_items"):
         found["items"][row["tenant"], row["work_item_id"]] = {name: row[name] for name in _ITEM}
         for booking in row["bookings"]:

@@ -19,7 +19,7 @@ def test_results_equal_the_oracle(system: System) -> None:
     log = recent_log(WORLDS, seed=1)
     first_usage, first_items = log.usage[: len(log.usage) // 2], log.items[: len(log.items) // 2]
     publish(system, first_usage, first_items)
-    worker = system.start_worker("worker", TOKENWORTH_FLUSH_INTERVAL_S="2")
+    worker = system.start_worker("worker", TOKENWORTH_FLUSH_INTERVAL_S="4")
     system.wait_until_windowed(max(event["occurred_at"] for event in (*first_usage, *first_items)))
 
     # What comes now is late: the windows of the first half are final.

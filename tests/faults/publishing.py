@@ -16,6 +16,10 @@ from streams.local.traffic import Traffic, last_monday_us, make_traffic
 from streams.local.traffic.records import Record, records
 from streams.publish.bulk import publish_records
 
+EVENLY = 0.7
+SLOW_S = 0.2
+"""Between 100 records: of 300,000 the last third takes three minutes."""
+
 
 def traffic(seed: int, events: int, tenant: str) -> Traffic:
     """A month of a company of its own, with late and repeated events."""
@@ -27,11 +31,12 @@ def traffic(seed: int, events: int, tenant: str) -> Traffic:
 
 
 class Publishing(threading.Thread):
-    """Publishes records from the time it is started, evenly over `seconds` or, by default, as fast as it goes."""
+    """Publishes records: most of them evenly over some seconds, the rest so slowly that traffic flows until the block of `published` ends."""
 
-    def __init__(self, settings: Settings, found: list[Record], seconds: float = 0.0) -> None:
+    def __init__(self, settings: Settings, found: list[Record], seconds: float) -> None:
         super().__init__(name="publishing", daemon=True)
         self._settings, self._records, self._seconds = settings, found, seconds
+        self.done = threading.Event()
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -41,19 +46,22 @@ class Publishing(threading.Thread):
             self.error = error
 
     def _paced(self) -> Iterator[Record]:
-        began = time.monotonic()
+        began, slow_from = time.monotonic(), EVENLY * len(self._records)
         for number, record in enumerate(self._records):
-            if self._seconds and number % 1000 == 0:
-                time.sleep(max(0.0, began + self._seconds * number / len(self._records) - time.monotonic()))
+            if number % 100 == 0 and not self.done.is_set():
+                behind = began + self._seconds * number / slow_from - time.monotonic()
+                self.done.wait(max(0.0, behind) if number < slow_from else SLOW_S)
             yield record
 
 
 @contextmanager
-def published(settings: Settings, found: list[Record], seconds: float = 0.0) -> Iterator[Publishing]:
-    """Publish while the block runs; at its end all is acknowledged."""
+def published(settings: Settings, found: list[Record], seconds: float) -> Iterator[None]:
+    """Publish while the block runs; when this has ended all is acknowledged."""
     publishing = Publishing(settings, found, seconds)
     publishing.start()
-    yield publishing
+    yield
+    assert publishing.is_alive(), "the traffic had ended before"
+    publishing.done.set()
     publishing.join()
     if publishing.error is not None:
         raise publishing.error
