@@ -6,7 +6,6 @@ alert's row is written once per window end that changed it, and judging again gi
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -65,12 +64,12 @@ class AlertAgent:
             raise Fenced("another rebalance began during the take-over")
 
     def _load(self, wpart: int, offset: int) -> Judged:
-        client, partitions = self.context.client, self.context.partitions
+        stored, partitions = self.context.stored, self.context.partitions
         engine = AlertEngine(AlertPolicy(), self.settings.allowed_lateness_s * 1_000_000)
-        watermark = load_watermark(client, wpart)
+        watermark = load_watermark(stored, wpart)
         if watermark:
-            engine.load(load_alerts(client, wpart, partitions, watermark), watermark)
-            engine.load_history(load_history(client, wpart, partitions, watermark))
+            engine.load(load_alerts(stored, wpart, partitions, watermark), watermark)
+            engine.load_history(load_history(stored, wpart, partitions, watermark))
         log.info("alerts taken over", partition=wpart, offset=offset, open_alerts=len(engine.open_alerts))
         return Judged(engine, offset)
 
@@ -102,7 +101,7 @@ class AlertAgent:
             )
             if changes:
                 await self.context.persist(alive, self.context.sink.rows, "alerts", alert_rows(changes))
-            row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, int(time.time() * 1e6))
+            row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, self.context.wall_us())
             await self.context.persist(alive, self.context.sink.rows, "alert_checkpoints", row)
             await consumer.commit_fenced({batch.tp: batch.end}, generation)
         except Fenced as reason:

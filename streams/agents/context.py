@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
@@ -22,6 +22,7 @@ from streams.config import Settings
 from streams.errors import Fenced, RegistryUnavailable, StoreUnavailable, TokenworthError
 from streams.metrics import Metrics
 from streams.store.client import connect
+from streams.store.reading import ClickHouseStored, Stored
 from streams.store.sink import ClickHouseInserts, Sink
 
 log = structlog.get_logger(__name__)
@@ -57,8 +58,9 @@ class Context:
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
     def __post_init__(self) -> None:
-        self.client: Any = connect(self.settings.clickhouse)
-        self.sink = Sink(ClickHouseInserts(self.client), self.worker)
+        client = connect(self.settings.clickhouse)
+        self.sink = Sink(ClickHouseInserts(client), self.worker)
+        self.stored: Stored = ClickHouseStored(client)
         self._compute = ThreadPoolExecutor(1, "compute")
         self._insert = ThreadPoolExecutor(4, "insert")
         self._producer: AIOKafkaProducer | None = None
@@ -76,6 +78,14 @@ class Context:
         )
         os.kill(os.getpid(), signal.SIGTERM)
         threading.Thread(target=_leave_after, args=(FAILED_GRACE_S,), daemon=True).start()
+
+    def monotonic(self) -> float:
+        """Seconds that pass while the worker runs."""
+        return time.monotonic()
+
+    def wall_us(self) -> int:
+        """The time of day, us."""
+        return int(time.time() * 1e6)
 
     async def open(self) -> None:
         """Start the producer for derived topics, inside the running event loop. A second call does nothing."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -32,7 +31,6 @@ from streams.events.schemas import WriterSchemas
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
 from streams.join.partition import Input, JoinPartition
 from streams.store.positions import Mirror, claim, mirrors
-from streams.store.reading import ClickHouseStored
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US
@@ -54,7 +52,7 @@ class JoinAgent:
 
     def __init__(self, context: Context) -> None:
         self.context, self.settings = context, context.settings
-        self.stored = ClickHouseStored(context.client)
+        self.stored = context.stored
         self.schemas = WriterSchemas(self.settings.schema_registry)
         self.parts: dict[int, FlushBuffer] = {}
         self.generation = -1
@@ -82,7 +80,7 @@ class JoinAgent:
         if not partitions:
             return
         await self._read_rules(alive)
-        now = int(time.time() * 1e6)
+        now = self.context.wall_us()
         epochs = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         positions = await self._positions(consumer, mine, seen)
@@ -148,7 +146,7 @@ class JoinAgent:
         return part
 
     def _load(self, p: int, epoch: int, at: Mapping[str, int], mirror: Mirror | None) -> FlushBuffer:
-        began = time.monotonic()
+        began = self.context.monotonic()
         state = JoinPartition(p, self.settings.dedup_horizon_days * DAY_US, self.rules, self.prices)
         state.usage = Input(begin=mirror.usage_begin if mirror else at[USAGE_TOPIC], next_offset=at[USAGE_TOPIC])
         state.items = Input(begin=mirror.items_begin if mirror else at[ITEMS_TOPIC], next_offset=at[ITEMS_TOPIC])
@@ -162,7 +160,7 @@ class JoinAgent:
             epoch=epoch,
             usage_next=at[USAGE_TOPIC],
             items_next=at[ITEMS_TOPIC],
-            seconds=round(time.monotonic() - began, 2),
+            seconds=round(self.context.monotonic() - began, 2),
         )
         return FlushBuffer(state, epoch)
 
@@ -180,10 +178,10 @@ class JoinAgent:
             await self.context.publish(PANES_TOPIC, pack(frame))
 
     async def _read_rules(self, alive: Callable[[], bool]) -> None:
-        if time.monotonic() - self._rules_read_at > RULES_EVERY_S or not self._rules_read_at:
-            self.rules = await self.context.persist(alive, load_rules, self.context.client)
-            self.prices = await self.context.persist(alive, load_prices, self.context.client)
-            self._rules_read_at = time.monotonic()
+        if self.context.monotonic() - self._rules_read_at > RULES_EVERY_S or not self._rules_read_at:
+            self.rules = await self.context.persist(alive, load_rules, self.stored)
+            self.prices = await self.context.persist(alive, load_prices, self.stored)
+            self._rules_read_at = self.context.monotonic()
             for part in self.parts.values():
                 part.state.rules, part.state.prices = self.rules, self.prices
 
@@ -269,14 +267,14 @@ class JoinAgent:
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
         part.add(topic == USAGE_TOPIC, applied, repeated, decoded.dead, batch.end - batch.begin)
-        self.watermarks.observe(batch.tp.partition, SIDE[topic], read_side.watermark, int(time.time() * 1e6))
+        self.watermarks.observe(batch.tp.partition, SIDE[topic], read_side.watermark, self.context.wall_us())
 
     # --- flush ----------------------------------------------------------------------------------------------------------------------
 
     async def run(self, consumer: Consumer) -> None:
         """Flush once an interval, earlier when much is waiting, for as long as the worker lives."""
         while True:
-            began = time.monotonic()
+            began = self.context.monotonic()
             if not self._closing:
                 try:
                     await self.flush(consumer)
@@ -288,7 +286,7 @@ class JoinAgent:
                     self.parts = {}
             self._flush_soon.clear()
             if self._rows() < self.settings.flush_max_rows:
-                rest = self.settings.flush_interval_s - (time.monotonic() - began)
+                rest = self.settings.flush_interval_s - (self.context.monotonic() - began)
                 try:
                     await asyncio.wait_for(self._flush_soon.wait(), max(rest, 0.01))
                 except TimeoutError:
@@ -300,10 +298,10 @@ class JoinAgent:
             generation = self.generation
             flushes = await self.context.compute(self._cut)
             if flushes:
-                began = time.monotonic()
+                began = self.context.monotonic()
                 await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
                 await consumer.commit_fenced(dict(_next_offsets(flushes)), generation)
-                self._measure(flushes, time.monotonic() - began)
+                self._measure(flushes, self.context.monotonic() - began)
                 await self._announce(flushes)
                 for flush in flushes:
                     if part := self.parts.get(flush.partition):
@@ -355,7 +353,7 @@ class JoinAgent:
     async def _idle(self, consumer: Consumer) -> None:
         """Let inputs without events stop holding the watermark back (DESIGN.md §6)."""
         moved = []
-        now = int(time.time() * 1e6)
+        now = self.context.wall_us()
         for tp, tail in (await consumer.tails()).items():
             part = self.parts.get(tp.partition) if tp.topic in INPUT_TOPICS else None
             if part is None:

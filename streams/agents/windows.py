@@ -8,7 +8,6 @@ wait for their throttle: after a crash it is read again.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -78,7 +77,7 @@ class WindowAgent:
         if not mine:
             return
         committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-        names = await self.context.persist(alive, tenants, self.context.client)
+        names = await self.context.persist(alive, tenants, self.context.stored)
         for tp in mine:
             owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
             offset = committed[tp]
@@ -89,13 +88,13 @@ class WindowAgent:
             raise Fenced("another rebalance began during the take-over")
 
     def _load(self, upart: int, offset: int, owned: list[str]) -> Updates:
-        client = self.context.client
-        checkpoint = load_checkpoint(client, upart)
-        engine = WindowEngine(self.settings.allowed_lateness_s * 1_000_000, lambda keys: previous_windows(client, keys))
+        stored = self.context.stored
+        checkpoint = load_checkpoint(stored, upart)
+        engine = WindowEngine(self.settings.allowed_lateness_s * 1_000_000, lambda keys: previous_windows(stored, keys))
         watermarks = InputWatermarks(self.context.partitions)
         if checkpoint is not None:
             watermarks.merge_rows(checkpoint.positions)
-        engine.load(*load_state(client, owned), watermark_us=checkpoint.watermark if checkpoint else None)
+        engine.load(*load_state(stored, owned), watermark_us=checkpoint.watermark if checkpoint else None)
         log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned))
         watermark = checkpoint.watermark if checkpoint else 0
         return Updates(
@@ -149,7 +148,7 @@ class WindowAgent:
     async def run(self, consumer: Consumer) -> None:
         """Write what changed, once a second."""
         while True:
-            began = time.monotonic()
+            began = self.context.monotonic()
             for upart in list(self.parts):
                 async with self._stepping:
                     if (part := self.parts.get(upart)) and not self._closing:
@@ -158,13 +157,13 @@ class WindowAgent:
                         except Fenced as reason:
                             log.warning("windows lost", partition=upart, reason=str(reason))
                             self.parts.pop(upart, None)
-            await asyncio.sleep(max(STEP_EVERY_S - (time.monotonic() - began), 0.05))
+            await asyncio.sleep(max(STEP_EVERY_S - (self.context.monotonic() - began), 0.05))
 
     async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
         watermark = part.watermarks.value()
         if watermark is None or (part.next_offset == part.stepped_offset and not part.engine.waiting):
             return
-        generation, now = self.generation, int(time.time() * 1e6)
+        generation, now = self.generation, self.context.wall_us()
 
         def alive() -> bool:
             return self.generation == generation and not self._closing

@@ -36,9 +36,10 @@ class Question:
         return self._asked(lambda: read(self.client, name, tenant=self.tenant, **parameters).to_dicts())
 
     def _only_tenant(self) -> str:
+        from streams.store.reading import ClickHouseStored  # noqa: PLC0415
         from streams.store.windows import tenants  # noqa: PLC0415
 
-        there = sorted(self._asked(lambda: tenants(self.client)))
+        there = sorted(self._asked(lambda: tenants(ClickHouseStored(self.client))))
         if len(there) > 1:
             raise ConfigError("--tenant", "several tenants are there", remedy=f"name one of {', '.join(there)}")
         return there[0] if there else ""

@@ -56,10 +56,11 @@ def explain(
 
 def _rule(client: Any, state: dict[str, Any]) -> dict[str, Any]:
     """The value rule that took the item, of the set in force at its completion."""
+    from streams.store.reading import ClickHouseStored  # noqa: PLC0415
     from streams.store.values import load_rules  # noqa: PLC0415 - keeps --help instant
 
     at = state["completed_at"] or state["first_completed_at"] or state["last_event_at"]
-    rules = load_rules(client).at(int(at.timestamp() * 1e6))
+    rules = load_rules(ClickHouseStored(client)).at(int(at.timestamp() * 1e6))
     rule = next((rule for rule in rules.rules if rule.number == state["rule"]), None)
     if rule is None:
         return {"rule": state["rule"]}

@@ -188,10 +188,12 @@ def _loaded(shipped: bool) -> tuple[Any, Any]:
 
     if shipped:
         return Rules.shipped(), PriceBook.shipped()
+    from streams.store.reading import ClickHouseStored  # noqa: PLC0415
     from streams.store.values import load_prices, load_rules  # noqa: PLC0415
 
     client = _client()
-    return load_rules(client), load_prices(client)
+    stored = ClickHouseStored(client)
+    return load_rules(stored), load_prices(stored)
 
 
 def _client() -> Any:

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 
 from streams.detect.history import KEPT_US
 from streams.events.keys import partition_of
-from streams.store.reading import read
+from streams.store.reading import Stored
 from streams.store.rows import TIME
 
 
-def load_watermark(client: Any, wpart: int) -> int:
+def load_watermark(stored: Stored, wpart: int) -> int:
     """Watermark (us) up to which a partition of value-windows has been judged; 0: never."""
-    rows = read(client, "alerts/checkpoint", wpart=wpart)
+    rows = stored.read("alerts/checkpoint", wpart=wpart)
     return 0 if rows.is_empty() else int(rows["watermark"][0])
 
 
-def load_alerts(client: Any, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
+def load_alerts(stored: Stored, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
     """Alerts of the partition's tenants that are open or were resolved lately."""
-    return _of_partition(read(client, "alerts/recent", since=watermark_us - KEPT_US), wpart, partitions)
+    return _of_partition(stored.read("alerts/recent", since=watermark_us - KEPT_US), wpart, partitions)
 
 
-def load_history(client: Any, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
+def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
     """Windows of the partition's tenants that the baselines need."""
     return _of_partition(
-        read(client, "alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions
+        stored.read("alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
-from streams.store.reading import read
+from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.windows.families import WINDOW_KEY
 
@@ -38,35 +38,33 @@ class WindowCheckpoint:
     positions: list[Position]
 
 
-def tenants(client: Any) -> list[str]:
+def tenants(stored: Stored) -> list[str]:
     """Tenants that have any result."""
-    return read(client, "windows/tenants")["tenant"].to_list()
+    return stored.read("windows/tenants")["tenant"].to_list()
 
 
-def load_checkpoint(client: Any, upart: int) -> WindowCheckpoint | None:
+def load_checkpoint(stored: Stored, upart: int) -> WindowCheckpoint | None:
     """The last checkpoint of a partition of pane-updates."""
-    rows = read(client, "windows/checkpoint", upart=upart).to_dicts()
+    rows = stored.read("windows/checkpoint", upart=upart).to_dicts()
     if not rows:
         return None
     positions = [tuple(p.values()) if isinstance(p, dict) else tuple(p) for p in rows[0]["positions"]]
     return WindowCheckpoint(rows[0]["next_offset"], rows[0]["watermark"], positions)
 
 
-def load_state(client: Any, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+def load_state(stored: Stored, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
     """Panes, bookings and actors of tenants."""
     panes, bookings, actors = (
-        read(client, f"windows/{name}", tenants=list(names)) for name in ("panes", "bookings", "actors")
+        stored.read(f"windows/{name}", tenants=list(names)) for name in ("panes", "bookings", "actors")
     )
     return panes, bookings, actors
 
 
-def previous_windows(client: Any, keys: pl.DataFrame) -> pl.DataFrame:
+def previous_windows(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:
     """Stored rows of the windows of one size that `keys` (WINDOW_KEY) names."""
     ends = (keys["window_end"].cast(pl.Int64) // 1_000_000).unique().to_list()
-    stored = read(
-        client, "windows/previous", tenants=keys["tenant"].unique().to_list(), size=keys["size"][0], ends=ends
-    )
-    return stored.with_columns(pl.col("window_end").cast(TIME)).join(keys, on=list(WINDOW_KEY), how="semi")
+    found = stored.read("windows/previous", tenants=keys["tenant"].unique().to_list(), size=keys["size"][0], ends=ends)
+    return found.with_columns(pl.col("window_end").cast(TIME)).join(keys, on=list(WINDOW_KEY), how="semi")
 
 
 def window_rows(frame: pl.DataFrame, next_offset: int, now_us: int) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from streams.config import INPUT_TOPICS, Settings
 from streams.local.process import Child
 from streams.local.stack import Stack
 from streams.store.client import Client, connect, ensure_database
+from streams.store.reading import ClickHouseStored
 from streams.store.verify import VerifyReport, verify
 from streams.store.windows import load_checkpoint
 
@@ -86,7 +87,7 @@ class System:
 
         def windowed() -> bool:
             for partition in range(self.settings.partitions):
-                checkpoint = load_checkpoint(self.client, partition)
+                checkpoint = load_checkpoint(ClickHouseStored(self.client), partition)
                 if checkpoint is None or checkpoint.watermark < watermark:
                     return False
                 reached = {

@@ -36,7 +36,7 @@ from streams.local.traffic.records import records
 from streams.publish.bulk import publish_records
 from streams.store.alerts import load_watermark
 from streams.store.client import connect
-from streams.store.reading import read
+from streams.store.reading import ClickHouseStored, read
 from streams.store.verify import verify
 from streams.store.windows import load_checkpoint
 
@@ -144,7 +144,7 @@ def _stream(settings: Settings, stack: Stack, traffic: Traffic, reporter: Report
     seconds, cpu_seconds = time.monotonic() - began, _cpu_seconds(process) - cpu_before
     reporter.say("waiting until every window is final and judged")
     final_us = traffic.end_us + settings.allowed_lateness_s * 1_000_000
-    _wait(stack, lambda: load_watermark(client, partition_of(TENANT, PARTITIONS)) >= final_us)
+    _wait(stack, lambda: load_watermark(ClickHouseStored(client), partition_of(TENANT, PARTITIONS)) >= final_us)
     counts = read(client, "results/records").row(0, named=True)
     client.close()
     found = Records(publishing.count, counts["applied"], counts["duplicate"], counts["dead"])
@@ -199,7 +199,7 @@ def _wait(stack: Stack, ready: Callable[[], bool]) -> None:
 
 def _covers(client: Any, ends: dict[tuple[str, int], int]) -> bool:
     """Whether windows cover every record below the ends."""
-    checkpoint = load_checkpoint(client, partition_of(TENANT, PARTITIONS))
+    checkpoint = load_checkpoint(ClickHouseStored(client), partition_of(TENANT, PARTITIONS))
     if checkpoint is None:
         return False
     reached = {
