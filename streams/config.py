@@ -49,8 +49,11 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, le=7, description="replication factor that init creates the topics with")
     flush_interval_s: float = Field(1.0, gt=0, le=60, description="time between flushes of a worker")
     flush_max_rows: int = Field(500_000, ge=1000, description="rows that make a flush come earlier")
-    dedup_horizon_days: int = Field(
-        7, ge=1, le=90, description="event time behind the watermark that is deduplicated in memory"
+    horizon_days: int = Field(
+        7,
+        ge=1,
+        le=90,
+        description="event time that a worker keeps in memory; what is older or idle for so long is looked up in ClickHouse",
     )
     watermark_idle_s: float = Field(
         30.0, ge=1, description="an input without events for this long no longer holds the watermark back"
@@ -60,6 +63,9 @@ class Settings(BaseSettings):
         10.0, ge=2, description="a worker that is silent for this long loses its partitions"
     )
     take_over_grace_s: float = Field(5.0, ge=0, description="how long a flush in flight may delay a rebalance")
+    accept_loss: bool = Field(
+        False, description="go on although Kafka lost records that were not read; the gap is recorded"
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="port for /metrics, /live and /ready on loopback; 0: off")
     actor_key: SecretStr = Field(SecretStr(""), description="secret key of the actors' pseudonyms (publishers)")
     data_dir: Path = Field(Path(".local"), description="where the embedded stack keeps its data and logs")

@@ -9,6 +9,7 @@ TokenworthError                 one clear message; `remedy` says what to do next
 │   └── PartitionMismatch       the topics' partition counts differ from the stored one
 ├── SchemaError                 a schema is invalid or breaks compatibility
 ├── RecordError                 one record cannot be used; carries topic, partition, offset and reason, never the payload
+├── LogLost                     Kafka no longer has records that were not read yet
 ├── Fenced                      another worker owns the partition now: drop its state
 └── VerifyFailed                stored results differ from the raw events
 """
@@ -63,6 +64,10 @@ class RecordError(TokenworthError):
     def __init__(self, topic: str, partition: int, offset: int, reason: str, detail: str = "") -> None:
         super().__init__(f"{topic}[{partition}]@{offset}: {reason}" + (f" ({detail})" if detail else ""))
         self.topic, self.partition, self.offset, self.reason, self.detail = topic, partition, offset, reason, detail
+
+
+class LogLost(TokenworthError):
+    """Kafka no longer has records of an input partition that were not read yet."""
 
 
 class Fenced(TokenworthError):

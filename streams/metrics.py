@@ -29,7 +29,7 @@ CounterName = Literal[
     "tokenworth_windows_written_total",
     "tokenworth_alert_transitions_total",
 ]
-GaugeName = Literal["tokenworth_lag_records", "tokenworth_watermark_age_seconds"]
+GaugeName = Literal["tokenworth_lag_records", "tokenworth_state_rows", "tokenworth_watermark_age_seconds"]
 HistogramName = Literal["tokenworth_flush_seconds"]
 MetricName = CounterName | GaugeName | HistogramName
 
@@ -77,6 +77,11 @@ GAUGES: Final = (
         "tokenworth_lag_records",
         ("topic", "partition"),
         "Records between the position and the end of a partition that this worker owns.",
+    ),
+    Metric(
+        "tokenworth_state_rows",
+        ("kind", "partition"),
+        "What the join keeps in memory of a partition: items, lines, panes, identities. The rest is in ClickHouse.",
     ),
     Metric(
         "tokenworth_watermark_age_seconds",

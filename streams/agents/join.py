@@ -4,14 +4,14 @@ A flush moves positions forward in this order (DESIGN.md §7); one flush is in f
 
 1. cut the rows touched since the last flush
 2. write raw rows, dead letters and duplicates, then result rows, then the checkpoint mirror
-3. commit the next offsets of both topics to the Kafka group in one fenced request: the commit point
+3. see that the input topics are still the same ones, and commit the next offsets of both to the Kafka group in one fenced request: the
+   commit point
 4. publish the touched panes until acknowledged: before the next flush writes anything
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
@@ -20,26 +20,26 @@ import structlog
 import xxhash
 from faust.types import TP
 
+from streams.agents.announcements import Announcements
 from streams.agents.batches import Batch
 from streams.agents.context import Context
+from streams.agents.positions import SIDE, Log, Start, start
+from streams.agents.rebuilding import Rebuilding
+from streams.agents.topics import TopicState, partitions_of
 from streams.agents.transport import Consumer, Seat
-from streams.config import DEAD_TOPIC, INPUT_TOPICS, ITEMS_TOPIC, PANES_TOPIC, USAGE_TOPIC
-from streams.errors import Fenced, SetupError, TokenworthError
-from streams.events.dead_letter import DeadLetter
+from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
+from streams.errors import Fenced, LogLost, SetupError
 from streams.events.decode import decode
 from streams.events.schemas import WriterSchemas
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
-from streams.join.partition import Input, JoinPartition
-from streams.store.positions import Mirror, claim, mirrors
+from streams.join.partition import OFFSET_BITS, Input, JoinPartition
+from streams.store.positions import Mirror, claim, incarnations, mirrors, write_incarnations
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US
-from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks
-from streams.windows.watermark import SIDES, Watermarks
+from streams.windows.watermark import Watermarks
 
 log = structlog.get_logger(__name__)
-
-SIDE = dict(zip(INPUT_TOPICS, SIDES, strict=True))
 
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
@@ -57,6 +57,9 @@ class JoinAgent:
         self.parts: dict[int, FlushBuffer] = {}
         self.generation = -1
         self.watermarks = Watermarks(idle_us=int(self.settings.watermark_idle_s * 1e6))
+        self.announcements = Announcements(context)
+        self.rebuilding = Rebuilding(context)
+        self._topic_ids: dict[str, str] = {}
         self._parked: dict[int, FlushBuffer] = {}
         self._closing = False
         self._flush_soon, self._flushed = asyncio.Event(), asyncio.Event()
@@ -68,7 +71,13 @@ class JoinAgent:
     async def take_over(
         self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
     ) -> None:
-        """Take over the assigned partitions, or raise Fenced when the group has moved on meanwhile."""
+        """Take over the assigned partitions, or raise Fenced when the group has moved on meanwhile.
+
+        1. claim the next epoch of each partition
+        2. decide where each goes on (agents/positions.py); write the incarnations that begin
+        3. commit these positions: the group refuses if another worker owns a partition by now
+        4. load the state at the position; publish the last flush's panes again: the crash may have come between its commit and that
+        """
         mine = {tp for tp in tps if tp.topic in INPUT_TOPICS}
         partitions = sorted({tp.partition for tp in mine})
         if len(mine) != 2 * len(partitions):
@@ -83,18 +92,25 @@ class JoinAgent:
         now = self.context.wall_us()
         epochs = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
-        positions = await self._positions(consumer, mine, seen)
-        await consumer.commit_fenced(positions, generation)
+        starts = await self._starts(consumer, mine, epochs, seen, alive)
+        await self.rebuilding.take_over(starts, epochs, alive)
+        await consumer.commit_fenced(
+            {TP(topic, p): offset for p, begin in starts.items() for topic, offset in begin.offsets.items()}, generation
+        )
         parts: dict[int, FlushBuffer] = {}
         for p in partitions:
-            at = {topic: positions[TP(topic, p)] for topic in INPUT_TOPICS}
-            kept = self._kept(p, epochs[p], at)
+            kept = self._kept(p, epochs[p], starts[p])
             parts[p] = (
                 kept
                 if kept is not None
-                else await self.context.persist(alive, self._load, p, epochs[p], at, seen.get(p))
+                else await self.context.persist(alive, self._load, p, epochs[p], starts[p], seen.get(p))
             )
-            await self._publish_again(p, at, seen.get(p), alive)
+            state = parts[p].state
+            if (mirror := seen.get(p)) and (mirror.usage_next, mirror.items_next) == (
+                state.usage.position,
+                state.items.position,
+            ):
+                await self.announcements.publish_again(p, mirror.version, alive)
         if not alive():
             raise Fenced("another rebalance began during the take-over")
         self._parked.clear()
@@ -103,79 +119,69 @@ class JoinAgent:
         for p, part in parts.items():
             self.watermarks.restore(p, part.state.usage.watermark, part.state.items.watermark, now)
 
-    async def _positions(self, consumer: Consumer, tps: Iterable[TP], seen: Mapping[int, Mirror]) -> dict[TP, int]:
-        """The committed position of each partition, or of the mirror when the store fell behind it; the log's begin for a new one."""
+    async def _starts(
+        self,
+        consumer: Consumer,
+        tps: Iterable[TP],
+        epochs: Mapping[int, int],
+        seen: Mapping[int, Mirror],
+        alive: Callable[[], bool],
+    ) -> dict[int, Start]:
+        lives = await self.context.persist(alive, incarnations, self.stored, list(epochs))
         tps = list(tps)
-        committed, begin = await consumer.committed(tps), await consumer.earliest_offsets(*tps)
+        committed, begin, end = (
+            await consumer.committed(tps),
+            await consumer.earliest_offsets(*tps),
+            await consumer.log_ends(),
+        )
+        topics = await consumer.topics()
+        partitions_of(topics, self.context.partitions)
+        self._topic_ids = {topic: topics[topic].topic_id for topic in INPUT_TOPICS}
         out = {}
-        for tp in tps:
-            mirror, position = seen.get(tp.partition), committed[tp]
-            mirrored = None if mirror is None else (mirror.usage_next if tp.topic == USAGE_TOPIC else mirror.items_next)
-            if position is None and mirrored:
-                raise TokenworthError(
-                    f"{tp.topic}[{tp.partition}]: ClickHouse holds results up to offset {mirrored}, but the group has no position",
-                    remedy="the topic or the group was recreated: start with an empty database (another name in TOKENWORTH_CLICKHOUSE)",
-                )
-            if position is None:
-                out[tp] = begin[tp]
-                continue
-            if mirrored is not None and mirrored < position:
-                log.warning(
-                    "ClickHouse is behind the group, reading again",
-                    topic=tp.topic,
-                    partition=tp.partition,
-                    position=position,
-                    stored=mirrored,
-                )
-            out[tp] = position if mirrored is None else min(position, mirrored)
-            if begin[tp] > out[tp]:
-                raise TokenworthError(
-                    f"{tp.topic}[{tp.partition}]: the log begins at {begin[tp]}, {begin[tp] - out[tp]} records after the position {out[tp]}",
-                    remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic",
+        for p, epoch in epochs.items():
+            logs = {}
+            for topic in INPUT_TOPICS:
+                tp = TP(topic, p)
+                logs[topic] = Log(committed[tp], begin[tp], end[tp], self._topic_ids[topic])
+            out[p] = start(p, logs, seen.get(p), lives[p], epoch=epoch, accept_loss=self.settings.accept_loss)
+            if out[p].opened:
+                await self.context.persist(
+                    alive, write_incarnations, self.context.sink, out[p].lives, epoch, self.context.wall_us()
                 )
         return out
 
-    def _kept(self, p: int, epoch: int, at: Mapping[str, int]) -> FlushBuffer | None:
+    def _kept(self, p: int, epoch: int, begin: Start) -> FlushBuffer | None:
         """The memory of a partition that comes back at its own position, if nobody owned it meanwhile."""
         part = self._parked.get(p)
-        if part is None or part.epoch != epoch - 1 or part.rows:
+        if part is None or part.epoch != epoch - 1 or not part.empty or begin.opened or p in self.rebuilding.parts:
             return None
-        if (part.state.usage.next_offset, part.state.items.next_offset) != (at[USAGE_TOPIC], at[ITEMS_TOPIC]):
+        if {topic: self._input(part, topic).next_offset for topic in INPUT_TOPICS} != begin.offsets:
             return None
         part.epoch, part.number = epoch, 0
         return part
 
-    def _load(self, p: int, epoch: int, at: Mapping[str, int], mirror: Mirror | None) -> FlushBuffer:
+    def _load(self, p: int, epoch: int, begin: Start, mirror: Mirror | None) -> FlushBuffer:
         began = self.context.monotonic()
-        state = JoinPartition(p, self.settings.dedup_horizon_days * DAY_US, self.rules, self.prices)
-        state.usage = Input(begin=mirror.usage_begin if mirror else at[USAGE_TOPIC], next_offset=at[USAGE_TOPIC])
-        state.items = Input(begin=mirror.items_begin if mirror else at[ITEMS_TOPIC], next_offset=at[ITEMS_TOPIC])
-        if mirror is not None:
-            load(self.stored, state)
-            for side, missing in ((state.usage, mirror.usage_missing), (state.items, mirror.items_missing)):
-                side.missing = missing
+        life = begin.lives[-1]
+        if mirror is not None and mirror.incarnation != life.incarnation:
+            mirror = None
+        state = JoinPartition(p, self.settings.horizon_days * DAY_US, self.rules, self.prices)
+        state.trusted_since = life.trusted_since
+        self.rebuilding.distrust(state)
+        for topic in INPUT_TOPICS:
+            side, name = self._side(state, topic), SIDE[topic]
+            side.closed, side.next_offset = begin.closed(topic), begin.offsets[topic]
+            side.begin = side.next_offset
+            if mirror is not None:
+                side.begin = getattr(mirror, f"{name}_begin") - (life.incarnation << OFFSET_BITS)
+        load(self.stored, state, mirror)
+        for side in (state.usage, state.items):
+            side.missing = side.next_offset - side.begin - side.applied - side.duplicates - side.dead
         log.info(
             "partition taken over",
-            partition=p,
-            epoch=epoch,
-            usage_next=at[USAGE_TOPIC],
-            items_next=at[ITEMS_TOPIC],
-            seconds=round(self.context.monotonic() - began, 2),
-        )
+            partition=p, epoch=epoch, incarnation=life.incarnation, **begin.offsets, seconds=round(self.context.monotonic() - began, 2),
+        )  # fmt: skip
         return FlushBuffer(state, epoch)
-
-    async def _publish_again(
-        self, p: int, at: Mapping[str, int], mirror: Mirror | None, alive: Callable[[], bool]
-    ) -> None:
-        """Publish the panes of the last committed flush once more: the crash may have come between its commit and its publishing."""
-        if mirror is None or (mirror.usage_next, mirror.items_next) != (at[USAGE_TOPIC], at[ITEMS_TOPIC]):
-            return
-        version = mirror.version
-        for name, pack in (("panes", pack_panes), ("actors", pack_actors), ("bookings", pack_bookings)):
-            frame = await self.context.persist(
-                alive, self.stored.read, f"recovery/flushed_{name}", kpart=p, version=version
-            )
-            await self.context.publish(PANES_TOPIC, pack(frame))
 
     async def _read_rules(self, alive: Callable[[], bool]) -> None:
         if self.context.monotonic() - self._rules_read_at > RULES_EVERY_S or not self._rules_read_at:
@@ -233,8 +239,11 @@ class JoinAgent:
         return self._rows() >= self.settings.flush_max_rows and self._flushing.locked()
 
     @staticmethod
-    def _input(part: FlushBuffer, topic: str) -> Input:
-        return part.state.usage if topic == USAGE_TOPIC else part.state.items
+    def _side(state: JoinPartition, topic: str) -> Input:
+        return state.usage if topic == USAGE_TOPIC else state.items
+
+    def _input(self, part: FlushBuffer, topic: str) -> Input:
+        return self._side(part.state, topic)
 
     def _apply(self, part: FlushBuffer, batch: Batch) -> None:
         """Decode and apply. What may fail and pass (registry, look-ups) comes before the state changes, so that it can be repeated."""
@@ -243,8 +252,9 @@ class JoinAgent:
         if batch.end <= read_side.next_offset:
             return
         if batch.begin != read_side.next_offset:
-            raise TokenworthError(
-                f"{topic}[{batch.tp.partition}]: expected offset {read_side.next_offset}, was given {batch.begin}"
+            raise LogLost(
+                f"{topic}[{batch.tp.partition}]: the log goes on at offset {batch.begin}, expected was {read_side.next_offset}",
+                remedy="its records were deleted, or the topic was created anew: start the worker again, it will say which",
             )
         decoded = decode(
             topic,
@@ -274,18 +284,20 @@ class JoinAgent:
     async def run(self, consumer: Consumer) -> None:
         """Flush once an interval, earlier when much is waiting, for as long as the worker lives."""
         while True:
-            began = self.context.monotonic()
+            began, generation = self.context.monotonic(), self.generation
             if not self._closing:
                 try:
                     await self.flush(consumer)
                     await self._idle(consumer)
                     await self._read_rules(lambda: not self._closing)
+                    await self._rebuild(consumer)
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
                     self.context.metrics.add("tokenworth_flushes_total", agent="join", result="refused")
-                    self.parts = {}
+                    if self.generation == generation:  # else a later take-over has replaced them meanwhile
+                        self.parts = {}
             self._flush_soon.clear()
-            if self._rows() < self.settings.flush_max_rows:
+            if self._rows() < self.settings.flush_max_rows and not self.rebuilding.slice_waits:
                 rest = self.settings.flush_interval_s - (self.context.monotonic() - began)
                 try:
                     await asyncio.wait_for(self._flush_soon.wait(), max(rest, 0.01))
@@ -300,16 +312,42 @@ class JoinAgent:
             if flushes:
                 began = self.context.monotonic()
                 await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
+                await self._same_topics(consumer)
                 await consumer.commit_fenced(dict(_next_offsets(flushes)), generation)
                 self._measure(flushes, self.context.monotonic() - began)
-                await self._announce(flushes)
-                for flush in flushes:
-                    if part := self.parts.get(flush.partition):
-                        part.state.forget(flush.usage.watermark, flush.items.watermark)
+                await self.announcements.publish(flushes)
+                await self.context.compute(self._settle, flushes)
         self._flushed.set()
 
     def _cut(self) -> list[PartitionFlush]:
         return [flush for part in self.parts.values() if (flush := part.cut())]
+
+    def _settle(self, flushes: list[PartitionFlush]) -> None:
+        for flush in flushes:
+            if (part := self.parts.get(flush.partition)) and part.epoch == flush.epoch:
+                part.state.settle(flush.usage.watermark, flush.items.watermark, flush.touched.number)
+                for kind, count in part.state.size.items():
+                    self.context.metrics.set("tokenworth_state_rows", count, kind=kind, partition=str(flush.partition))
+
+    async def _same_topics(self, consumer: Consumer) -> None:
+        """What a topic that was created anew holds must not be committed as what its name held before."""
+        topics: dict[str, TopicState] = await consumer.topics()
+        partitions_of(topics, self.context.partitions)
+        for topic, known in self._topic_ids.items():
+            if topics[topic].topic_id != known:
+                raise LogLost(
+                    f"{topic} was created anew while this worker read it",
+                    remedy="start the worker again: it begins a new incarnation and reads the topic from its begin",
+                )
+
+    async def _rebuild(self, consumer: Consumer) -> None:
+        """The next part of each rebuild under way; a new request makes the group assign its partitions again, so that memory is dropped."""
+        if await self.rebuilding.requested(list(self.parts)):
+            await consumer.rejoin()
+        for p in list(self.rebuilding.parts):
+            if part := self.parts.get(p):
+                epoch = part.epoch
+                await self.rebuilding.step(part, lambda: not self._closing and part.epoch == epoch)  # noqa: B023 - awaited here
 
     def _measure(self, flushes: list[PartitionFlush], seconds: float) -> None:
         metrics = self.context.metrics
@@ -322,34 +360,6 @@ class JoinAgent:
             for fate, count in (("applied", applied), ("duplicate", duplicates), ("dead", dead)):
                 metrics.add("tokenworth_records_total", count, topic=topic, fate=fate)
 
-    async def _announce(self, flushes: list[PartitionFlush]) -> None:
-        for f in flushes:
-            kpart = pl.lit(f.partition, pl.UInt16).alias("kpart")
-            await self.context.publish(
-                PANES_TOPIC, pack_panes(f.touched.panes.with_columns(kpart, version=pl.lit(f.version, pl.UInt64)))
-            )
-            await self.context.publish(PANES_TOPIC, pack_actors(f.touched.actors.with_columns(kpart)))
-            await self.context.publish(PANES_TOPIC, pack_bookings(f.bookings()))
-            await self.context.publish(DEAD_TOPIC, [_dead_message(letter) for letter in f.dead])
-        # The watermarks as of the cut: batches applied since then are not announced yet, and must not make windows final.
-        await self._announce_watermarks(
-            [
-                (
-                    f.partition,
-                    f.usage.next_offset,
-                    f.items.next_offset,
-                    max(f.usage.watermark, 0),
-                    max(f.items.watermark, 0),
-                )
-                for f in flushes
-            ]
-        )
-
-    async def _announce_watermarks(self, rows: list[tuple[int, int, int, int, int]]) -> None:
-        message = pack_watermarks(rows)
-        for partition in range(self.context.partitions):
-            await self.context.publish(PANES_TOPIC, [(b"", message)], partition)
-
     async def _idle(self, consumer: Consumer) -> None:
         """Let inputs without events stop holding the watermark back (DESIGN.md §6)."""
         moved = []
@@ -358,19 +368,20 @@ class JoinAgent:
             part = self.parts.get(tp.partition) if tp.topic in INPUT_TOPICS else None
             if part is None:
                 continue
-            lag = tail.high_watermark - self._input(part, tp.topic).next_offset
-            self.context.metrics.set("tokenworth_lag_records", lag, topic=tp.topic, partition=str(tp.partition))
-            drained = tail.position == tail.high_watermark == self._input(part, tp.topic).next_offset and not part.rows
+            next_offset = self._input(part, tp.topic).next_offset
+            self.context.metrics.set(
+                "tokenworth_lag_records", tail.high_watermark - next_offset, topic=tp.topic, partition=str(tp.partition)
+            )
+            drained = tail.position == tail.high_watermark == next_offset and part.empty
             if self.watermarks.idle(tp.partition, SIDE[tp.topic], fetched_at=tail.fetched_at, now=now, drained=drained):
                 moved.append(tp.partition)
-        if moved:
-            await self._announce_watermarks(
-                [
-                    (p, part.state.usage.next_offset, part.state.items.next_offset, *self.watermarks.of(p))
-                    for p in sorted(set(moved))
-                    if (part := self.parts.get(p))
-                ]
-            )
+        await self.announcements.watermarks(
+            [
+                (p, part.state.usage.position, part.state.items.position, *self.watermarks.of(p))
+                for p in sorted(set(moved))
+                if (part := self.parts.get(p))
+            ]
+        )
 
 
 def _next_offsets(flushes: list[PartitionFlush]) -> Iterator[tuple[TP, int]]:
@@ -388,8 +399,3 @@ def _duplicates(batch: Batch, rows: pl.DataFrame) -> Duplicates:
             content_hash=pl.Series(hashes, dtype=pl.UInt64)
         ),
     )
-
-
-def _dead_message(letter: DeadLetter) -> tuple[bytes, bytes]:
-    body = {name: getattr(letter, name) for name in DeadLetter.__slots__}
-    return f"{letter.topic}/{letter.partition}".encode(), json.dumps(body).encode()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -24,6 +24,7 @@ _TIMESTAMP_TYPE: Final = "message.timestamp.type"
 _LOG_APPEND_TIME: Final = "LogAppendTime"
 _DERIVED_MESSAGE_BYTES: Final = 16 << 20
 """One message of pane-updates holds all that a flush touched of a tenant; Kafka's default of 1 MiB would refuse it."""
+_NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 _BOOTSTRAP_MS: Final = 5000
 _FETCH_MS: Final = 10_000
 _FETCH_WAIT_MS: Final = 20
@@ -31,11 +32,12 @@ _FETCH_WAIT_MS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as the broker describes it. `replication`: the least over its partitions."""
+    """A topic as the broker describes it. `replication`: the least over its partitions. `log_append_time`: None where nobody asked."""
 
+    topic_id: str
     partitions: int
     replication: int
-    log_append_time: bool
+    log_append_time: bool | None = None
 
 
 @contextmanager
@@ -82,16 +84,11 @@ def create_topics(settings: Settings) -> list[str]:
 
 def check_topics(settings: Settings) -> int:
     """The partition count that all topics share. Raises SetupError when one is missing, PartitionMismatch when they differ."""
-    counts = partition_counts(settings)
-    missing = [name for name in TOPICS if name not in counts]
-    if missing:
-        raise SetupError(f"missing at {settings.kafka}: topic {', '.join(missing)}", remedy="run: tokenworth init")
-    if len(set(counts.values())) > 1:
-        raise PartitionMismatch(
-            f"the topics have different partition counts: {_counts(counts)}",
-            remedy="usage and outcomes meet by partition: delete and re-create the topics that differ with `tokenworth init`",
-        )
-    return next(iter(counts.values()))
+    watch = TopicWatch(settings)
+    try:
+        return partitions_of(watch.look())
+    finally:
+        watch.close()
 
 
 def partition_counts(settings: Settings) -> dict[str, int]:
@@ -107,13 +104,59 @@ def describe_topics(settings: Settings) -> dict[str, TopicState]:
         resources = [ConfigResource(ConfigResourceType.TOPIC, topic["name"]) for topic in found]
         configs = client.describe_configs(resources, config_filter="all").get("topic", {}) if resources else {}
     return {
-        topic["name"]: TopicState(
-            partitions=len(topic["partitions"]),
-            replication=min((len(part["replica_nodes"]) for part in topic["partitions"]), default=0),
+        topic["name"]: replace(
+            _state(topic),
             log_append_time=configs.get(topic["name"], {}).get(_TIMESTAMP_TYPE, {}).get("value") == _LOG_APPEND_TIME,
         )
         for topic in found
     }
+
+
+class TopicWatch:
+    """Describes the topics again and again over one connection. Blocking; for one thread at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._client: Any = None
+
+    def look(self) -> dict[str, TopicState]:
+        """The topics that are there. Raises BrokerUnavailable; the next call connects again."""
+        try:
+            with _reaching(self._settings):
+                if self._client is None:
+                    self._client = KafkaAdminClient(
+                        bootstrap_servers=_addresses(self._settings), bootstrap_timeout_ms=_BOOTSTRAP_MS
+                    )
+                return {topic["name"]: _state(topic) for topic in _found(self._client)}
+        except BrokerUnavailable:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def partitions_of(topics: Mapping[str, TopicState], expected: int | None = None) -> int:
+    """The partition count that all topics share. Raises SetupError when one is missing, PartitionMismatch when counts are not as expected."""
+    missing = [name for name in TOPICS if name not in topics]
+    if missing:
+        raise SetupError(f"missing in Kafka: topic {', '.join(missing)}", remedy="run: tokenworth init")
+    counts = {name: topic.partitions for name, topic in topics.items()}
+    if len(set(counts.values())) > 1:
+        raise PartitionMismatch(
+            f"the topics have different partition counts: {_counts(counts)}",
+            remedy="usage and outcomes meet by partition: delete and re-create the topics that differ with `tokenworth init`",
+        )
+    found = next(iter(counts.values()))
+    if expected is not None and found != expected:
+        raise PartitionMismatch(
+            f"the topics have {found} partitions, the installation was made with {expected}: keys lie elsewhere now",
+            remedy="recreate the topics with the old count, or move the stored events: tokenworth rebuild --repartition",
+        )
+    return found
 
 
 def end_offsets(settings: Settings, topics: Sequence[str] = INPUT_TOPICS) -> dict[tuple[str, int], int]:
@@ -136,6 +179,15 @@ def end_offsets(settings: Settings, topics: Sequence[str] = INPUT_TOPICS) -> dic
             return {(part.topic, part.partition): consumer.highwater(part) for part in parts}
         finally:
             consumer.close(autocommit=False)
+
+
+def _state(topic: dict[str, Any]) -> TopicState:
+    topic_id = str(topic.get("topic_id") or "")
+    return TopicState(
+        topic_id="" if topic_id == _NO_ID else topic_id,
+        partitions=len(topic["partitions"]),
+        replication=min((len(part["replica_nodes"]) for part in topic["partitions"]), default=0),
+    )
 
 
 def _configs(name: str, replication: int) -> dict[str, str]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
@@ -22,7 +24,15 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.agents.batches import Batch, joined, read_fetches_as_chunks
-from streams.errors import Fenced
+from streams.agents.topics import TopicState, TopicWatch, end_offsets
+from streams.errors import BrokerUnavailable, Fenced
+
+log = structlog.get_logger(__name__)
+
+R = TypeVar("R")
+
+FIRST_RETRY_S: Final = 0.2
+LONGEST_RETRY_S: Final = 5.0
 
 CREDIT: Final = 2
 """Unfinished batches per partition: one being applied, one ready behind it."""
@@ -120,6 +130,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                     return
             await asyncio.sleep(0.1)
 
+    async def rejoin(self) -> None:
+        self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - no public seam
+
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         consumer = self._ensure_consumer()
         return {tp: await consumer.committed(TopicPartition(*tp)) for tp in tps}
@@ -150,6 +163,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._read_offset = _NoReadOffsets()
         self._unfinished: defaultdict[tuple[TP, int], int] = defaultdict(int)
         self._credit = asyncio.Event()
+        self._watch = TopicWatch(self.app.context.settings)
+        self._asking = ThreadPoolExecutor(1, "topics")
 
     def _new_consumer_thread(self) -> ConsumerThread:
         read_fetches_as_chunks()
@@ -176,6 +191,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """What is known of the end of each assigned partition."""
         result: dict[TP, Tail] = await self._thread.call_thread(self._thread.tails)
         return result
+
+    async def topics(self) -> dict[str, TopicState]:
+        """The topics as the broker describes them now; asks until it answers."""
+        return await self._asked(self._watch.look)
+
+    async def log_ends(self) -> dict[TP, int]:
+        """The next offset of every partition of the input topics."""
+        found = await self._asked(lambda: end_offsets(self.app.context.settings))
+        return {TP(*place): end for place, end in found.items()}
+
+    async def _asked(self, question: Callable[[], R]) -> R:
+        delay = FIRST_RETRY_S
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self._asking, question)
+            except BrokerUnavailable as error:
+                log.warning("broker is away, trying again", error=error.message)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, LONGEST_RETRY_S)
+
+    async def rejoin(self) -> None:
+        """Make the group assign its partitions again, so that every member takes over anew."""
+        await self._thread.call_thread(self._thread.rejoin)
 
     def on_buffer_full(self, tp: TP) -> None:
         """Credit replaces it."""

@@ -117,10 +117,16 @@ def worker(
     instance: Annotated[
         str | None, typer.Option(help="Static member id, unique in the group: take-overs in 2 s instead of 10.")
     ] = None,
+    accept_loss: Annotated[
+        bool,
+        typer.Option("--accept-loss", help="Go on although Kafka lost records that were not read; record the gap."),
+    ] = False,
     log_level: Annotated[LogLevel, typer.Option(help="Least level of the log on stderr.")] = "INFO",
 ) -> None:
     """Run one worker. Start more of them, anywhere, to share the partitions."""
-    settings = load_settings(agents=agents, metrics_port=metrics_port, instance=instance)
+    settings = load_settings(
+        agents=agents, metrics_port=metrics_port, instance=instance, accept_loss=accept_loss or None
+    )
     try:
         (settings.data_dir / "faust").mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -11,6 +11,7 @@ import xxhash
 from streams.value.prices import PriceBook
 from streams.windows.measures import DAY_US, PANE_US, TOKEN_BUCKETS
 
+ITEM_KEY: Final = ["tenant", "work_item_id"]
 LINE_KEY: Final = ["tenant", "work_item_id", "usage_day", "team", "tool", "model"]
 PANE_KEY: Final = ["tenant", "team", "tool", "model", "pane_start"]
 ACTOR_KEY: Final = [*PANE_KEY, "actor_hash"]

@@ -71,6 +71,8 @@ class FlushBuffer:
     def __init__(self, state: JoinPartition, epoch: int) -> None:
         self.state, self.epoch, self.number = state, epoch, 0
         self.rows = 0
+        self.waits_for_rebuild = False
+        """Something was touched without a record, and is not cut yet."""
         self._clear()
 
     def _clear(self) -> None:
@@ -91,10 +93,20 @@ class FlushBuffer:
         self._dead += dead
         self.rows += records
 
+    def touch(self) -> None:
+        """Keys of the state were touched without a record: they are part of the next cut."""
+        self.waits_for_rebuild = True
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing came since the last cut."""
+        return not self.rows and not self.waits_for_rebuild
+
     def cut(self) -> PartitionFlush | None:
         """Everything since the last cut; None when nothing came."""
-        if not self.rows:
+        if self.empty:
             return None
+        self.waits_for_rebuild = False
         self.number += 1
         state = self.state
         flush = PartitionFlush(

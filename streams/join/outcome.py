@@ -130,7 +130,9 @@ class Outcome:
 def fold(
     work_item_id: str, events: Sequence[ItemEvent], lines: Sequence[Line], rules: Rules, prices: PriceBook
 ) -> Outcome:
-    """Fold an item's events (sorted, at least one) with its ledger lines."""
+    """Fold an item's events (sorted) with its ledger lines. Without events it is no item: open, without bookings."""
+    if not events:
+        return Outcome()
     return _Fold(work_item_id, events, lines, rules, prices).run()
 
 

@@ -1,8 +1,10 @@
 """The join of one input partition: usage and work-item batches in, touched result rows out.
 
 Holds a cache of what ClickHouse stores for the partition: dedup indexes, ledger, items, panes. `apply_*` takes a decoded batch in offset
-order; `cut` hands out every row touched since the last cut. No I/O: records older than the dedup horizon are looked up by the caller, who
-passes the identities that it found to `remember_*` before it applies the batch.
+order; `cut` hands out every row touched since the last cut; `settle` lets go of what has been idle for the horizon once a cut is stored.
+
+No I/O. What a batch needs and memory does not hold, the caller reads from the store before it applies the batch: items and panes
+(`absent_items`, `absent_panes`, then `load`), identities of records older than the horizon (join/dedup.py).
 """
 
 from __future__ import annotations
@@ -14,20 +16,21 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+import xxhash
 
 from streams.join.batch import (
-    ACTOR_KEY,
+    ITEM_KEY,
     LINE_KEY,
     PANE_KEY,
-    PROMPT_KEY,
     actors,
     line_totals,
-    pane_start,
     pane_totals,
     priced_usage,
 )
+from streams.join.dedup import Dedup
+from streams.join.filter import KeyFilter
+from streams.join.idle import Idle
 from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
-from streams.join.seen import SeenIndex, Times, identity_hashes
 from streams.join.totals import Totals
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
@@ -36,24 +39,49 @@ from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, U
 UNSEEN: Final = -(1 << 62)
 """A watermark before any event."""
 
+OFFSET_BITS: Final = 40
+
+MOST_ITEMS: Final = 500_000
+MOST_PANES: Final = 500_000
+"""In memory per partition: bounds a backfill, in which no watermark moves that would make anything idle."""
+
+ItemKey = tuple[str, str]
+"""Tenant and work item."""
+
 BookingKey = tuple[int, str, str, str, str]
 """Where an item is booked: pane start (us), team, tool, model, work_class."""
 
-LoadedItem = tuple[str, str, list[ItemEvent], set[BookingKey] | None]
-"""tenant, work item, history, where it is booked (None: to be found by folding)."""
+LoadedItem = tuple[str, str, list[ItemEvent], set[BookingKey], bool]
+"""Tenant, work item, history, where it is booked as stored, and whether that is all (else folding finds more)."""
 
 
 @dataclass(slots=True)
 class Input:
-    """What has been read of one topic of the partition."""
+    """What has been read of one topic of the partition, in its present incarnation. `closed`: the next offsets at which former ones ended."""
 
     begin: int = 0
     next_offset: int = 0
+    closed: tuple[int, ...] = ()
     watermark: int = UNSEEN
     applied: int = 0
     duplicates: int = 0
     dead: int = 0
     missing: int = 0
+
+    @property
+    def incarnation(self) -> int:
+        """The number of the present life of the topic."""
+        return len(self.closed)
+
+    @property
+    def position(self) -> int:
+        """incarnation << 40 | next offset: what result rows cover; never goes back."""
+        return self.incarnation << OFFSET_BITS | self.next_offset
+
+    @property
+    def ends(self) -> list[int]:
+        """By incarnation: the offset below which records count."""
+        return [*self.closed, self.next_offset]
 
 
 @dataclass(slots=True)
@@ -80,6 +108,7 @@ class ItemRow:
 class Touched:
     """Result rows touched since the last cut; absolute values."""
 
+    number: int
     lines: pl.DataFrame
     panes: pl.DataFrame
     actors: pl.DataFrame
@@ -92,57 +121,104 @@ class JoinPartition:
     def __init__(self, partition: int, horizon_us: int, rules: Rules, prices: PriceBook) -> None:
         self.partition, self.horizon_us, self.rules, self.prices = partition, horizon_us, rules, prices
         self.usage, self.items = Input(), Input()
-        self._usage_ids, self._item_ids = SeenIndex(), SeenIndex()
-        self._prompts, self._actors = SeenIndex(), SeenIndex()
+        self.trusted_since = 0
+        """The version from which on stored result rows are of this incarnation."""
+        self.rebuilding = False
+        """Whether stored result rows are to be computed again, not loaded."""
+        self.dedup = Dedup()
         self._lines, self._panes = Totals(len(LINE_MEASURES)), Totals(len(USAGE_MEASURES))
-        self._ledger: dict[tuple[str, str], ItemState] = {}
+        self._ledger: dict[ItemKey, ItemState] = {}
         self._touched_lines: set[int] = set()
         self._touched_panes: set[int] = set()
-        self._touched_items: set[tuple[str, str]] = set()
+        self._touched_items: set[ItemKey] = set()
         self._new_actors: list[pl.DataFrame] = []
+        self._next_cut = 1
+        self._idle_items, self._idle_panes = Idle(MOST_ITEMS), Idle(MOST_PANES)
+        self._stored_items = KeyFilter()
+        self._panes_stored_before = UNSEEN
 
-    # --- dedup ----------------------------------------------------------------------------------------------------------------------
+    @property
+    def watermark(self) -> int:
+        """The highest event time (us) applied, of both topics."""
+        return max(self.usage.watermark, self.items.watermark)
 
-    def usage_to_look_up(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Rows of a usage batch that are older than the horizon: ClickHouse must be asked about them."""
-        return batch.filter(pl.col("occurred_at") < self._usage_ids.forgotten_before)
+    @property
+    def size(self) -> dict[str, int]:
+        """What is in memory, for metrics."""
+        kept = {"items": len(self._ledger), "lines": len(self._lines), "panes": len(self._panes)}
+        return kept | {"identities": len(self.dedup)}
 
-    def items_to_look_up(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Likewise for a work-item batch."""
-        return batch.filter(pl.col("occurred_at") < self._item_ids.forgotten_before)
+    # --- what is only in the store ----------------------------------------------------------------------------------------------------
 
-    def remember_usage(self, stored: pl.DataFrame) -> None:
-        """Add stored usage (tenant, event_id, occurred_at and the columns of a prompt) to the indexes without applying it."""
-        if not stored.is_empty():
-            self._usage_ids.remember(*_ids(stored), self._times(stored))
-            with_prompt = stored.filter(pl.col("prompt_fingerprint") != "").with_columns(pane_start())
-            if not with_prompt.is_empty():
-                self._prompts.remember(*identity_hashes(with_prompt, PROMPT_KEY), self._times(with_prompt))
+    def expect_stored(self, item_hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> None:
+        """Of a partition that is taken over: the hashes (`item_hash`) of all stored items, and that its panes up to the watermark are stored."""
+        self._stored_items.add(item_hashes)
+        self._panes_stored_before = self.watermark + 1
 
-    def remember_items(self, stored: pl.DataFrame) -> None:
-        """Add stored work-item events (tenant, event_id, occurred_at) to the index without applying them."""
-        if not stored.is_empty():
-            self._item_ids.remember(*_ids(stored), self._times(stored))
+    def absent_items(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Tenant and work_item_id of items of a batch that the store may hold, but not memory."""
+        keys = batch.filter(pl.col("work_item_id") != "").select(ITEM_KEY).unique(maintain_order=True)
+        absent = [key for key in keys.iter_rows() if key not in self._ledger]
+        found = self._stored_items.holds(_item_hashes(absent))
+        return pl.DataFrame(
+            [key for key, maybe in zip(absent, found.tolist(), strict=True) if maybe],
+            schema=dict.fromkeys(ITEM_KEY, pl.String), orient="row",
+        )  # fmt: skip
+
+    def absent_panes(self, batch: pl.DataFrame) -> pl.DataFrame:
+        """Those of the panes (PANE_KEY) in a batch that the store may hold, but not memory."""
+        keys = batch.filter(pl.col("pane_start") < self._panes_stored_before)
+        keys = keys.select(PANE_KEY).unique(maintain_order=True)
+        return keys.filter(pl.Series([key not in self._panes for key in keys.iter_rows()], dtype=pl.Boolean))
+
+    def load(self, lines: pl.DataFrame, panes: pl.DataFrame, items: list[LoadedItem]) -> None:
+        """Take stored rows of keys that are not in memory (of an item all at once); they do not count as touched."""
+        keys = list(lines.select(LINE_KEY).iter_rows())
+        rows, _ = self._lines.rows(keys)
+        self._lines.add(rows, lines.select(LINE_MEASURES).to_numpy(), lines["last_at"].to_numpy())
+        for key, row in zip(keys, rows.tolist(), strict=True):
+            self._item(key[:2]).lines.append(row)
+        for tenant, work_item_id, history, booked, trusted in items:
+            state = self._item((tenant, work_item_id))
+            state.history = sorted(history)
+            if not trusted:
+                self._fold((tenant, work_item_id))
+            state.booked |= booked
+        self._idle_items.touch(dict.fromkeys(key[:2] for key in (*keys, *items)), self.watermark, self._next_cut)
+        keys = list(panes.select(PANE_KEY).iter_rows())
+        rows, _ = self._panes.rows(keys)
+        self._panes.add(rows, panes.select(USAGE_MEASURES).to_numpy())
+        self._idle_panes.touch(keys, self.watermark, self._next_cut)
+
+    def touch_items(self, keys: pl.DataFrame) -> None:
+        """Count items that are in memory as touched, with all their lines, so that the next cut writes them again."""
+        for key in keys.select(ITEM_KEY).iter_rows():
+            if (state := self._ledger.get(key)) is not None:
+                self._touched_lines.update(state.lines)
+                if state.history or state.booked:
+                    self._touch_item(key)
+
+    def touch_panes(self, keys: pl.DataFrame) -> None:
+        """Likewise for panes."""
+        held = [key for key in keys.select(PANE_KEY).iter_rows() if key in self._panes]
+        self._touched_panes.update(self._panes.rows(held)[0].tolist())
+        self._idle_panes.touch(held, self.watermark, self._next_cut)
 
     def forget(self, usage_watermark: int, items_watermark: int) -> None:
-        """Let the dedup indexes forget what is older than the horizon at watermarks whose rows ClickHouse holds."""
-        for index in (self._usage_ids, self._prompts, self._actors):
-            index.forget_before(usage_watermark - self.horizon_us)
-        self._item_ids.forget_before(items_watermark - self.horizon_us)
+        """Let the dedup indexes forget what is older than the horizon at watermarks whose rows the store holds."""
+        self.dedup.forget_before(usage_watermark - self.horizon_us, items_watermark - self.horizon_us)
 
-    def _times(self, frame: pl.DataFrame) -> Times:
-        """Until when to remember: an identity applied late is kept from the watermark at which it came, so never dropped unstored."""
-        times: Times = np.maximum(frame["occurred_at"].to_numpy(), max(self.usage.watermark, self.items.watermark))
-        return times
-
-    def _new_prompts(self, frame: pl.DataFrame) -> pl.Series:
-        """1 for each row that is the first with its prompt within its pane, else 0."""
-        first = np.zeros(len(frame), np.int64)
-        with_prompt = np.flatnonzero((frame["prompt_fingerprint"] != "").to_numpy())
-        if len(with_prompt):
-            rows = frame[with_prompt]
-            first[with_prompt] = self._prompts.add(*identity_hashes(rows, PROMPT_KEY), self._times(rows))
-        return pl.Series(first)
+    def settle(self, usage_watermark: int, items_watermark: int, cut: int) -> None:
+        """A cut is stored, with these watermarks: forget identities and let go of items and panes that are idle for the horizon."""
+        self.forget(usage_watermark, items_watermark)
+        idle_before = max(usage_watermark, items_watermark) - self.horizon_us
+        if items := self._idle_items.take(idle_before, cut):
+            for key in items:
+                self._lines.drop(self._lines.keys(self._ledger.pop(key).lines))
+            self._stored_items.add(_item_hashes(items))
+        if panes := self._idle_panes.take(idle_before, cut):
+            self._panes.drop(panes)
+            self._panes_stored_before = max(self._panes_stored_before, *(key[-1] + 1 for key in panes))
 
     # --- apply ----------------------------------------------------------------------------------------------------------------------
 
@@ -150,28 +226,28 @@ class JoinPartition:
         """Apply a usage batch; True for each row applied, False for each duplicate."""
         if batch.is_empty():
             return pl.Series([], dtype=pl.Boolean)
-        new = pl.Series(self._usage_ids.add(*_ids(batch), self._times(batch)))
+        new = self.dedup.new_usage(batch)
         usage = batch if new.all() else batch.filter(new)
         self._count(self.usage, batch, usage)
         if not usage.is_empty():
             usage = priced_usage(usage, self.prices)
-            usage = usage.with_columns(first_prompt=self._new_prompts(usage))
+            usage = usage.with_columns(first_prompt=self.dedup.new_prompts(usage))
             self._add_lines(line_totals(usage))
             self._add_panes(pane_totals(usage))
-            self._add_actors(actors(usage))
+            self.add_actors(actors(usage))
         return new
 
     def apply_items(self, batch: pl.DataFrame) -> pl.Series:
         """Apply a work-item batch; True for each row applied, False for each duplicate."""
         if batch.is_empty():
             return pl.Series([], dtype=pl.Boolean)
-        new = pl.Series(self._item_ids.add(*_ids(batch), self._times(batch)))
+        new = self.dedup.new_items(batch)
         events = batch if new.all() else batch.filter(new)
         self._count(self.items, batch, events)
         for tenant, work_item_id, event in item_events(events):
             key = (tenant, work_item_id)
             insort(self._item(key).history, event)
-            self._touched_items.add(key)
+            self._touch_item(key)
         return new
 
     def _count(self, counts: Input, batch: pl.DataFrame, applied: pl.DataFrame) -> None:
@@ -182,44 +258,52 @@ class JoinPartition:
             assert isinstance(latest, int)
             counts.watermark = max(counts.watermark, latest)
 
-    def _item(self, key: tuple[str, str]) -> ItemState:
+    def _item(self, key: ItemKey) -> ItemState:
         state = self._ledger.get(key)
         if state is None:
             state = self._ledger[key] = ItemState()
         return state
 
+    def _touch_item(self, key: ItemKey) -> None:
+        self._touched_items.add(key)
+        self._idle_items.touch((key,), self.watermark, self._next_cut)
+
     def _add_lines(self, totals: pl.DataFrame) -> None:
         if totals.is_empty():
             return
         keys = list(totals.select(LINE_KEY).iter_rows())
-        rows, known = self._lines.rows(keys)
+        rows, new = self._lines.rows(keys)
         self._lines.add(rows, totals.select(LINE_MEASURES).to_numpy(), totals["last_at"].to_numpy())
         self._touched_lines.update(rows.tolist())
-        for key, row in zip(keys, rows.tolist(), strict=True):
-            item = key[:2]
-            state = self._item(item)
-            if row >= known:
+        for key, row, is_new in zip(keys, rows.tolist(), new, strict=True):
+            state = self._item(key[:2])
+            if is_new:
                 state.lines.append(row)
             if state.history:
-                self._touched_items.add(item)
+                self._touched_items.add(key[:2])
+        self._idle_items.touch(dict.fromkeys(key[:2] for key in keys), self.watermark, self._next_cut)
 
     def _add_panes(self, totals: pl.DataFrame) -> None:
-        rows, _ = self._panes.rows(totals.select(PANE_KEY).iter_rows())
+        keys = list(totals.select(PANE_KEY).iter_rows())
+        rows, _ = self._panes.rows(keys)
         self._panes.add(rows, totals.select(USAGE_MEASURES).to_numpy())
         self._touched_panes.update(rows.tolist())
+        self._idle_panes.touch(keys, self.watermark, self._next_cut)
 
-    def _add_actors(self, frame: pl.DataFrame) -> None:
+    def add_actors(self, frame: pl.DataFrame) -> None:
+        """Add actors of panes (ACTOR_KEY)."""
         if frame.is_empty():
             return
-        new = self._actors.add(*identity_hashes(frame, ACTOR_KEY), frame["pane_start"].to_numpy())
+        new = self.dedup.new_actors(frame)
         if new.any():
-            self._new_actors.append(frame.filter(pl.Series(new)))
+            self._new_actors.append(frame.filter(new))
 
     # --- cut ------------------------------------------------------------------------------------------------------------------------
 
     def cut(self) -> Touched:
         """The result rows touched since the last cut."""
-        touched = Touched(self._cut_lines(), self._cut_panes(), self._cut_actors(), self._cut_items())
+        touched = Touched(self._next_cut, self._cut_lines(), self._cut_panes(), self._cut_actors(), self._cut_items())
+        self._next_cut += 1
         self._touched_lines, self._touched_panes, self._touched_items, self._new_actors = set(), set(), set(), []
         return touched
 
@@ -239,7 +323,7 @@ class JoinPartition:
     def _cut_items(self) -> list[ItemRow]:
         return [self._fold(key) for key in sorted(self._touched_items)]
 
-    def _fold(self, key: tuple[str, str]) -> ItemRow:
+    def _fold(self, key: ItemKey) -> ItemRow:
         tenant, work_item_id = key
         state = self._ledger[key]
         outcome = fold(work_item_id, state.history, self._item_lines(state), self.rules, self.prices)
@@ -259,27 +343,8 @@ class JoinPartition:
         return [
             Line(day, team, tool, model, *values)
             for (_, _, day, team, tool, model), values in zip(keys, sums, strict=True)
+            if values[0]  # without requests it is a stored row that raw events do not confirm
         ]
-
-    # --- load -----------------------------------------------------------------------------------------------------------------------
-
-    def load(self, lines: pl.DataFrame, panes: pl.DataFrame, items: list[LoadedItem]) -> None:
-        """Take stored rows as the state (of an empty partition); they count as stored, not as touched."""
-        self._add_lines(lines)
-        if not panes.is_empty():
-            self._add_panes(panes)
-        for tenant, work_item_id, history, booked in items:
-            state = self._item((tenant, work_item_id))
-            state.history = sorted(history)
-            if booked is None:
-                self._fold((tenant, work_item_id))
-            else:
-                state.booked = booked
-        self._touched_lines, self._touched_panes, self._touched_items = set(), set(), set()
-
-    def touch_items(self, keys: list[tuple[str, str]]) -> None:
-        """Count items as touched, so that the next cut writes them again."""
-        self._touched_items.update(keys)
 
 
 FOLDED: Final = [
@@ -317,8 +382,13 @@ def item_event(values: Sequence[Any]) -> ItemEvent:
     return event._replace(labels=tuple(event.labels))
 
 
-def _ids(frame: pl.DataFrame) -> tuple[np.ndarray[Any, np.dtype[np.uint64]], np.ndarray[Any, np.dtype[np.uint64]]]:
-    return identity_hashes(frame, ["tenant", "event_id"])
+def item_hash(tenant: str, work_item_id: str) -> int:
+    """xxHash64 of tenant/work_item_id: ClickHouse makes the same one of the items that it holds."""
+    return xxhash.xxh64_intdigest(f"{tenant}/{work_item_id}".encode())
+
+
+def _item_hashes(keys: Sequence[tuple[Any, ...]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    return np.fromiter((item_hash(*key) for key in keys), np.uint64, len(keys))
 
 
 def _frame(

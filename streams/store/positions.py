@@ -1,4 +1,4 @@
-"""Who owns a partition and how far it has come: claims, and the mirror of the position that the Kafka group commits."""
+"""Who owns a partition and how far it has come: claims, incarnations, and the mirror of the position that the Kafka group commits."""
 
 from __future__ import annotations
 
@@ -7,22 +7,54 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from streams.join.flush import EPOCH_SHIFT
 from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.store.sink import Sink
 
+LIVES = -1
+"""The end of an incarnation that is not closed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """The position of a partition as its last flush wrote it; the group may not have committed it."""
+    """The position of a partition as its last flush wrote it (incarnation << 40 | offset), and its counts; the group may not have committed it."""
 
+    incarnation: int
     usage_next: int
     items_next: int
     usage_begin: int
     items_begin: int
     usage_missing: int
     items_missing: int
+    usage_applied: int
+    items_applied: int
+    usage_duplicates: int
+    items_duplicates: int
+    usage_dead: int
+    items_dead: int
+    usage_watermark: int
+    items_watermark: int
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Incarnation:
+    """A life of an input partition: the ids of its topics, where it was closed (LIVES: it is not), the epoch in which it began, and why."""
+
+    kpart: int
+    incarnation: int
+    usage_topic_id: str
+    items_topic_id: str
+    usage_end: int
+    items_end: int
+    epoch: int
+    reason: str
+
+    @property
+    def trusted_since(self) -> int:
+        """Version from which on result rows are of this life; all of the first one are."""
+        return self.epoch << EPOCH_SHIFT if self.incarnation else 0
 
 
 def claim(stored: Stored, sink: Sink, partitions: Sequence[int], now_us: int) -> dict[int, int]:
@@ -44,3 +76,25 @@ def mirrors(stored: Stored, partitions: Sequence[int]) -> dict[int, Mirror]:
     """The mirrored position of each partition that has one."""
     rows = stored.read("recovery/mirror", kparts=list(partitions)).to_dicts()
     return {row["kpart"]: Mirror(**{name: row[name] for name in Mirror.__slots__}) for row in rows}
+
+
+def incarnations(stored: Stored, partitions: Sequence[int]) -> dict[int, list[Incarnation]]:
+    """The lives of each partition, oldest first; a partition that nobody ever owned has none."""
+    found: dict[int, list[Incarnation]] = {p: [] for p in partitions}
+    for row in stored.read("recovery/incarnations", kparts=list(partitions)).to_dicts():
+        found[row["kpart"]].append(Incarnation(**{name: row[name] for name in Incarnation.__slots__}))
+    return found
+
+
+def write_incarnations(sink: Sink, lives: Sequence[Incarnation], epoch: int, now_us: int) -> None:
+    """Write lives that began or were closed in an epoch. The same again changes nothing."""
+    rows = pl.DataFrame(
+        [tuple(getattr(life, name) for name in Incarnation.__slots__) for life in lives],
+        schema={
+            "kpart": pl.UInt16, "incarnation": pl.UInt32, "usage_topic_id": pl.String, "items_topic_id": pl.String,
+            "usage_end": pl.Int64, "items_end": pl.Int64, "epoch": pl.UInt64, "reason": pl.String,
+        },
+        orient="row",
+    )  # fmt: skip
+    opened_at = pl.lit(now_us).cast(TIME)
+    sink.rows("incarnations", rows.with_columns(opened_at=opened_at, version=pl.lit(epoch, pl.UInt64)))

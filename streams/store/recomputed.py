@@ -113,8 +113,9 @@ class Recomputed:
 
     def fix_positions(self) -> None:
         """Take the stored positions as those below which raw rows count, and forget what was recomputed at others."""
-        self._empty("positions", "prices", "lines", "panes", "pane_actors", "items", "bookings")
+        self._empty("positions", "ends", "prices", "lines", "panes", "pane_actors", "items", "bookings")
         self._run("positions")
+        self._run("ends")
         self._run("prices")
         rows = self.client.query(
             "SELECT toInt64(intDiv(10000 * argMax(input_price, effective_from) + 500000, 1000000)) FROM price_book FINAL WHERE model = '*'"
@@ -165,8 +166,8 @@ class Recomputed:
             self._find_repeats(scope)
 
     def _find_repeats(self, scope: Scope) -> None:
-        self._run("repeats", scope=scope.identities, raw="usage_events", next="usage_next", topic=USAGE_TOPIC)
-        self._run("repeats", scope=scope.identities, raw="work_item_events", next="items_next", topic=ITEMS_TOPIC)
+        self._run("repeats", scope=scope.identities, raw="usage_events", end="usage_end", topic=USAGE_TOPIC)
+        self._run("repeats", scope=scope.identities, raw="work_item_events", end="items_end", topic=ITEMS_TOPIC)
 
     def compare_usage(self, scope: Scope) -> Iterator[tuple[str, Outcome]]:
         """Recompute lines, panes and actors of a scope; yields (table, outcome) as each is compared."""
@@ -267,7 +268,7 @@ class Recomputed:
 
     def _statement(self, name: str, given: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         names = {
-            k: v for k, v in given.items() if k in ("scope", "line_scope", "pane_scope", "day_scope", "raw", "next")
+            k: v for k, v in given.items() if k in ("scope", "line_scope", "pane_scope", "day_scope", "raw", "end")
         }
         return self._text(query(f"verify/{name}"), names), self.parameters | {
             k: v for k, v in given.items() if k not in names

@@ -10,11 +10,10 @@ import polars as pl
 import pyarrow as pa
 
 from streams.join.flush import PartitionFlush
-from streams.join.partition import UNSEEN, Input
+from streams.join.partition import OFFSET_BITS, UNSEEN, Input
 from streams.windows.measures import OUTCOME_MEASURES
 
 TIME: Final = pl.Datetime("us", "UTC")
-INCARNATION: Final = 0
 _ARROW_TIME: Final = pa.timestamp("us", "UTC")
 
 HISTORY: Final = pa.struct([
@@ -33,18 +32,18 @@ def raw_rows(flush: PartitionFlush, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.drop("key").rename({"offset": "koff"}).with_columns(
         pl.col("occurred_at", "appended_at").cast(TIME),
         kpart=pl.lit(flush.partition, pl.UInt16),
-        incarnation=pl.lit(INCARNATION, pl.UInt32),
+        incarnation=pl.lit(flush.usage.incarnation, pl.UInt32),
         version=pl.lit(flush.version, pl.UInt64),
     )  # fmt: skip
 
 
 def dead_letter_rows(flushes: Sequence[PartitionFlush]) -> pl.DataFrame:
     """Rows of dead_letters."""
-    rows = [(f.version, d) for f in flushes for d in f.dead]
+    rows = [(f.usage.incarnation, f.version, d) for f in flushes for d in f.dead]
     return pl.DataFrame(
         [
-            (d.topic, d.partition, INCARNATION, d.offset, d.appended_at, d.reason, d.detail, d.size_bytes, written)
-            for written, d in rows
+            (d.topic, d.partition, incarnation, d.offset, d.appended_at, d.reason, d.detail, d.size_bytes, written)
+            for incarnation, written, d in rows
         ],
         schema={
             "topic": pl.String, "kpart": pl.UInt16, "incarnation": pl.UInt32, "koff": pl.Int64, "appended_at": pl.Int64,
@@ -61,7 +60,7 @@ def duplicate_rows(flushes: Sequence[PartitionFlush]) -> pl.DataFrame:
             pl.col("appended_at").cast(TIME),
             topic=pl.lit(d.topic),
             kpart=pl.lit(f.partition, pl.UInt16),
-            incarnation=pl.lit(INCARNATION, pl.UInt32),
+            incarnation=pl.lit(f.usage.incarnation, pl.UInt32),
             version=pl.lit(f.version, pl.UInt64),
         )
         for f in flushes
@@ -73,8 +72,8 @@ def duplicate_rows(flushes: Sequence[PartitionFlush]) -> pl.DataFrame:
 def _covering(flush: PartitionFlush) -> list[pl.Expr]:
     return [
         pl.lit(flush.partition, pl.UInt16).alias("kpart"),
-        pl.lit(flush.usage.next_offset, pl.Int64).alias("usage_next"),
-        pl.lit(flush.items.next_offset, pl.Int64).alias("items_next"),
+        pl.lit(flush.usage.position, pl.Int64).alias("usage_next"),
+        pl.lit(flush.items.position, pl.Int64).alias("items_next"),
         pl.lit(flush.version, pl.UInt64).alias("version"),
     ]
 
@@ -103,7 +102,7 @@ def item_rows(flushes: Sequence[PartitionFlush]) -> pa.Table:
         "kpart": column((f.partition for f, _, _ in rows), pa.uint16()),
         "tenant": column((i.tenant for _, i, _ in rows), string),
         "work_item_id": column((i.work_item_id for _, i, _ in rows), string),
-        "state": column((o.state for *_, o in rows), string),
+        "state": column((o.state if i.history else "" for _, i, o in rows), string),
         "team": column((o.attributes.team for *_, o in rows), string),
         "item_type": column((o.attributes.item_type for *_, o in rows), string),
         "labels": column((list(o.attributes.labels) for *_, o in rows), pa.list_(string)),
@@ -116,16 +115,16 @@ def item_rows(flushes: Sequence[PartitionFlush]) -> pa.Table:
         "value_assisted": column((int(o.value_assisted) for *_, o in rows), pa.uint8()),
         "container": column((int(o.container) for *_, o in rows), pa.uint8()),
         "evidence": column((int(o.evidence) for *_, o in rows), pa.uint8()),
-        "first_event_at": column((i.history[0].occurred_at for _, i, _ in rows), _ARROW_TIME),
-        "last_event_at": column((i.history[-1].occurred_at for _, i, _ in rows), _ARROW_TIME),
+        "first_event_at": column((i.history[0].occurred_at if i.history else 0 for _, i, _ in rows), _ARROW_TIME),
+        "last_event_at": column((i.history[-1].occurred_at if i.history else 0 for _, i, _ in rows), _ARROW_TIME),
         "started_at": column((o.started_at for *_, o in rows), _ARROW_TIME),
         "first_completed_at": column((o.first_completed_at for *_, o in rows), _ARROW_TIME),
         "completed_at": column((o.completed_at for *_, o in rows), _ARROW_TIME),
         "canceled_at": column((o.canceled_at for *_, o in rows), _ARROW_TIME),
         "history": _nested([[tuple(e) for e in i.history] for _, i, _ in rows], HISTORY),
         "bookings": _nested([[(*b[:6], *b.amounts) for b in i.bookings] for _, i, _ in rows], BOOKING),
-        "usage_next": column((f.usage.next_offset for f, _, _ in rows), i64),
-        "items_next": column((f.items.next_offset for f, _, _ in rows), i64),
+        "usage_next": column((f.usage.position for f, _, _ in rows), i64),
+        "items_next": column((f.items.position for f, _, _ in rows), i64),
         "version": column((f.version for f, _, _ in rows), pa.uint64()),
     }
     return pa.table(columns)
@@ -148,8 +147,8 @@ def checkpoint_rows(flushes: Sequence[PartitionFlush], worker: str, now_us: int)
 
     def side(name: str, read: Input) -> dict[str, Any]:
         return {
-            f"{name}_next": read.next_offset,
-            f"{name}_begin": read.begin,
+            f"{name}_next": read.position,
+            f"{name}_begin": read.incarnation << OFFSET_BITS | read.begin,
             f"{name}_watermark": max(read.watermark, 0) if read.watermark != UNSEEN else 0,
             f"{name}_applied": read.applied,
             f"{name}_duplicates": read.duplicates,
@@ -159,7 +158,7 @@ def checkpoint_rows(flushes: Sequence[PartitionFlush], worker: str, now_us: int)
 
     rows = [
         {
-            "kpart": f.partition, "incarnation": INCARNATION, **side("usage", f.usage), **side("items", f.items),
+            "kpart": f.partition, "incarnation": f.usage.incarnation, **side("usage", f.usage), **side("items", f.items),
             "epoch": f.epoch, "flush": f.number, "worker": worker, "flushed_at": now_us, "version": f.version,
         }
         for f in flushes

@@ -12,6 +12,7 @@ from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.keys import partition_of, usage_key
 from streams.join.flush import Duplicates, FlushBuffer
 from streams.join.partition import Input, JoinPartition
+from streams.store.positions import mirrors
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.sink import Sink
 from streams.value.prices import PriceBook
@@ -39,14 +40,14 @@ class Join:
         self.epoch += 1
         state = JoinPartition(p, self.horizon_us, RULES, PRICES)
         state.usage, state.items = Input(next_offset=position[USAGE_TOPIC]), Input(next_offset=position[ITEMS_TOPIC])
-        load(self.store, state)
+        load(self.store, state, mirrors(self.store, [p]).get(p))
         return FlushBuffer(state, self.epoch)
 
     def flush(self, p: int) -> None:
         buffer = self.buffers[p]
         if flush := buffer.cut():
             Sink(self.store, "w").write([flush])
-            buffer.state.forget(flush.usage.watermark, flush.items.watermark)
+            buffer.state.settle(flush.usage.watermark, flush.items.watermark, flush.touched.number)
 
     def take_over(self, p: int) -> None:
         self.flush(p)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -12,7 +13,8 @@ import pytest
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.join.flush import FlushBuffer, PartitionFlush
-from streams.join.partition import JoinPartition
+from streams.join.partition import JoinPartition, item_hash
+from streams.store.positions import LIVES, Incarnation, incarnations, write_incarnations
 from streams.store.sink import Sink
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
@@ -23,7 +25,7 @@ from tests.store.simulated import Store
 from tests.strategies import Event, at, item_event, usage_event
 
 RULES, PRICES = Rules.shipped(), PriceBook.shipped()
-SHOWS_OLD_VERSIONS = ("recent_usage", "old_usage", "recent_items", "old_items")
+SHOWS_OLD_VERSIONS = ("recent_ids", "recent_prompts", "old_usage", "recent_items", "old_items")
 """Queries whose readers take the same identity twice: they need not wait for a merge."""
 ODD_TEXTS = (
     "",
@@ -68,6 +70,7 @@ def flush_of(
     usage_from: int = 0,
     items_from: int = 0,
     partition: int = 0,
+    closed: tuple[int, ...] = (),
 ) -> PartitionFlush:
     """The flush of a worker that begins with nothing and applies events from an offset of each topic on."""
     state = JoinPartition(partition, 10**17, RULES, PRICES)
@@ -78,7 +81,7 @@ def flush_of(
     ):
         frame = (usage_frame if is_usage else item_frame)(events, first)
         (state.apply_usage if is_usage else state.apply_items)(frame)
-        side.next_offset = first + len(events)
+        side.closed, side.next_offset = closed, first + len(events)
         buffer.add(is_usage, frame, None, [], len(events))
     flush = buffer.cut()
     assert flush is not None
@@ -102,11 +105,11 @@ class StoreConformance:
         for order in ((low, high), (high, low)):
             for flush in order:
                 write(store, flush)
-            (line,) = self.read(store, "lines", **POSITION)
+            (line,) = self.read(store, "lines", **TRUST, **ITEMS)
             assert line["requests"] == 2
 
     def test_the_same_rows_again_change_nothing(self, store: Store) -> None:
-        flush = flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started")])
+        flush = flush_of([spent(1), spent(2, prompt_fingerprint="f")], [item_event("i1", at(1), "started")])
         write(store, flush)
         before = {
             name: rows_of(name, store.read(f"recovery/{name}", **parameters)) for name, parameters in QUESTIONS.items()
@@ -120,13 +123,13 @@ class StoreConformance:
     @pytest.mark.parametrize("column", ["tenant", "team", "tool", "model", "work_item_id"])
     def test_every_part_of_a_key_counts(self, store: Store, column: str) -> None:
         write(store, flush_of([spent(1), spent(2, **{column: "other"})]))
-        assert len(self.read(store, "lines", **POSITION)) == 2
-        assert len(self.read(store, "panes", **POSITION)) == (1 if column == "work_item_id" else 2)
+        assert len(self.read(store, "lines", **TRUST, **ITEMS)) == 2
+        assert len(self.read(store, "panes", **TRUST, **PANES)) == (1 if column == "work_item_id" else 2)
 
     def test_partitions_do_not_see_each_other(self, store: Store) -> None:
         write(store, flush_of([spent(1)], partition=0), flush_of([spent(1), spent(2)], partition=7))
         for kpart, requests in ((0, 1), (7, 2), (3, None)):
-            found = self.read(store, "lines", **POSITION | {"kpart": kpart})
+            found = self.read(store, "lines", **TRUST | ITEMS | {"kpart": kpart})
             assert [line["requests"] for line in found] == ([] if requests is None else [requests])
 
     @pytest.mark.parametrize(("usage_next", "items_next", "trusted"), [(2, 1, 1), (9, 9, 1), (1, 1, 0), (2, 0, 0)])
@@ -134,19 +137,57 @@ class StoreConformance:
         self, store: Store, usage_next: int, items_next: int, trusted: int
     ) -> None:
         write(store, flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started")]))
-        for name in ("lines", "panes", "items"):
-            (row,) = self.read(store, name, kpart=0, usage_next=usage_next, items_next=items_next)
+        at_position = TRUST | {"usage_next": usage_next, "items_next": items_next}
+        for name, keys in (("lines", ITEMS), ("panes", PANES), ("items", ITEMS)):
+            (row,) = self.read(store, name, **at_position, **keys)
             assert row["trusted"] == trusted, name
+
+    @pytest.mark.parametrize(("since", "trusted"), [(3 << 40, 1), ((3 << 40) + 1, 1), ((3 << 40) + 2, 0), (4 << 40, 0)])
+    def test_a_row_is_trusted_from_a_version_on(self, store: Store, since: int, trusted: int) -> None:
+        write(store, flush_of([spent(1)], [item_event("i1", at(1), "started")], epoch=3))
+        for name, keys in (("lines", ITEMS), ("panes", PANES), ("items", ITEMS)):
+            (row,) = self.read(store, name, **TRUST | {"since": since}, **keys)
+            assert row["trusted"] == trusted, name
+
+    def test_of_a_closed_incarnation_raw_rows_count_below_its_end(self, store: Store) -> None:
+        write(store, flush_of([spent(number) for number in range(5)]))
+        write(store, flush_of([spent(number) for number in range(5, 8)], epoch=2, closed=(3,)))
+        counted = {**ITEMS, "kpart": 0, "usage_ends": [3, 2]}
+        found = self.read(store, "usage_of_items", **counted)
+        assert sorted(row["event_id"] for row in found) == ["u0", "u1", "u2", "u5", "u6"]
+        (row,) = self.read(store, "fates", kpart=0, incarnation=1, usage_ends=[3, 2], items_ends=[0, 0], **TOPICS)
+        assert (row["usage_applied"], row["usage_watermark"]) == (2, at(1, 9, 6))
+
+    def test_stored_items_are_named_by_their_hashes(self, store: Store) -> None:
+        write(
+            store,
+            flush_of(
+                [spent(1), spent(2, work_item_id="I-2"), spent(3, work_item_id="")],
+                [item_event("i1", at(1), "sized", work_item_id="é/\0")],
+            ),
+        )
+        names = [row["hash"] for row in self.read(store, "item_hashes", kpart=0, raw=0)]
+        assert sorted(names) == sorted(item_hash("acme", name) for name in ("I-1", "I-2", "é/\0"))
+        assert self.read(store, "item_hashes", kpart=1, raw=1) == []
+
+    def test_lives_are_read_oldest_first(self, store: Store) -> None:
+        lives = [
+            Incarnation(0, 1, "b", "c", LIVES, LIVES, 7, "why"),
+            Incarnation(0, 0, "a", "c", 12, 5, 1, "first read"),
+        ]
+        write_incarnations(Sink(store, "w"), [replace(lives[1], usage_end=LIVES)], 1, 0)
+        write_incarnations(Sink(store, "w"), lives, 7, 0)
+        assert incarnations(store, [0, 3]) == {0: lives[::-1], 3: []}
 
     def test_raw_rows_count_below_the_position_only(self, store: Store) -> None:
         write(store, flush_of([spent(number) for number in range(5)], usage_from=10))
         pane = at(1, 9) // PANE_US * 300
         for name, parameters in (
             ("usage_of_items", {"tenants": ["acme"], "items": ["I-1"]}),
-            ("usage_of_panes", {"pane_seconds": [pane]}),
-            ("recent_usage", {"since": 0}),
+            ("usage_of_panes", {"pane_seconds": [pane], **ALWAYS}),
+            ("recent_ids", ALWAYS),
         ):
-            found = self.read(store, name, kpart=0, usage_next=13, **parameters)
+            found = self.read(store, name, kpart=0, usage_ends=[13], **parameters)
             assert sorted(row["event_id"] for row in found) == ["u0", "u1", "u2"], name
 
     def test_old_usage_is_found_by_identity_or_by_prompt_in_its_pane(self, store: Store) -> None:
@@ -156,20 +197,20 @@ class StoreConformance:
         write(store, flush_of(events))
         pane = at(1, 9) // PANE_US * 300
         found = self.read(
-            store, "old_usage", kpart=0, below=5, ids=["u1", "nobody"], prompts=["f"], pane_seconds=[pane]
+            store, "old_usage", kpart=0, ends=[5], ids=["u1", "nobody"], prompts=["f"], pane_seconds=[pane]
         )
         assert sorted(row["event_id"] for row in found) == ["u1", "u2"]
-        assert self.read(store, "old_usage", kpart=0, below=0, ids=["u1"], prompts=[], pane_seconds=[]) == []
-        assert self.read(store, "old_items", kpart=0, below=5, ids=["u1"]) == []
+        assert self.read(store, "old_usage", kpart=0, ends=[0], ids=["u1"], prompts=[], pane_seconds=[]) == []
+        assert self.read(store, "old_items", kpart=0, ends=[5], ids=["u1"]) == []
 
     def test_recent_means_from_a_time_on(self, store: Store) -> None:
         write(
             store,
             flush_of([spent(1), spent(2)], [item_event("i1", at(1), "started"), item_event("i2", at(2), "completed")]),
         )
-        found = self.read(store, "recent_usage", kpart=0, usage_next=9, since=at(1, 9, 2))
+        found = self.read(store, "recent_ids", kpart=0, usage_ends=[9], since=at(1, 9, 2), until=at(1, 10))
         assert [row["event_id"] for row in found] == ["u2"]
-        found = self.read(store, "recent_items", kpart=0, items_next=9, since=at(2))
+        found = self.read(store, "recent_items", kpart=0, items_ends=[9], since=at(2))
         assert [(row["event_id"], row["occurred_at"]) for row in found] == [("i2", at(2))]
 
     def test_the_rows_of_one_flush_are_found_by_their_version(self, store: Store) -> None:
@@ -198,10 +239,10 @@ class StoreConformance:
     def test_records_are_counted_by_offset(self, store: Store) -> None:
         for epoch in (1, 2):
             write(store, flush_of([spent(1), spent(2)], [item_event("i1", at(3), "started")], epoch=epoch))
-        (found,) = self.read(store, "fates", **POSITION, **TOPICS)
+        (found,) = self.read(store, "fates", **COUNTED, **TOPICS)
         assert (found["usage_applied"], found["items_applied"]) == (2, 1)
         assert (found["usage_watermark"], found["items_watermark"]) == (at(1, 9, 2), at(3))
-        (found,) = self.read(store, "fates", kpart=0, usage_next=1, items_next=0, **TOPICS)
+        (found,) = self.read(store, "fates", **COUNTED | {"usage_ends": [1], "items_ends": [0]}, **TOPICS)
         assert (found["usage_applied"], found["items_applied"], found["items_watermark"]) == (1, 0, 0)
 
     def test_texts_come_back_as_they_were_and_are_found_as_parameters(self, store: Store) -> None:
@@ -213,13 +254,13 @@ class StoreConformance:
             store,
             flush_of(events, [item_event(text, at(1), "sized", work_item_id=text, labels=[text, ""]) for text in odd]),
         )
-        found = self.read(store, "usage_of_items", kpart=0, usage_next=999, tenants=["acme"], items=odd)
+        found = self.read(store, "usage_of_items", kpart=0, usage_ends=[999], tenants=["acme"], items=odd)
         assert sorted((row["event_id"], row["work_item_id"], row["team"]) for row in found) == sorted(
             (event["event_id"], event["work_item_id"], event["team"]) for event in events
         )
-        found = self.read(store, "old_items", kpart=0, below=999, ids=odd)
+        found = self.read(store, "old_items", kpart=0, ends=[999], ids=odd)
         assert sorted(row["event_id"] for row in found) == sorted(odd)
-        found = self.read(store, "events_of_items", kpart=0, items_next=999, tenants=["acme"], items=odd)
+        found = self.read(store, "events_of_items", kpart=0, items_ends=[999], tenants=["acme"], items=odd)
         assert sorted(row["labels"] for row in found) == sorted([text, ""] for text in odd)
 
     def test_no_rows_have_columns_all_the_same(self, store: Store) -> None:
@@ -270,20 +311,27 @@ def all_versions(rows: Iterable[Row]) -> list[int]:
     return [*sorted({row["version"] for row in rows}), 1 << 60]
 
 
-POSITION = {"kpart": 0, "usage_next": 99, "items_next": 99}
+TRUST = {"kpart": 0, "since": 0, "usage_next": 99, "items_next": 99}
 TOPICS = {"usage_topic": USAGE_TOPIC, "items_topic": ITEMS_TOPIC}
+COUNTED = {"kpart": 0, "incarnation": 0, "usage_ends": [99], "items_ends": [99]}
+ALWAYS = {"since": 0, "until": 1 << 52}
+ITEMS = {"tenants": ["acme", "other"], "items": ["I-1", "other"]}
+PANES = {"tenants": ["acme", "other"], "teams": ["pay", "other"], "pane_seconds": [at(1, 9) // PANE_US * 300]}
+USAGE = {"kpart": 0, "usage_ends": [99]}
 QUESTIONS: dict[str, dict[str, Any]] = {
-    "fates": POSITION | TOPICS,
-    "lines": POSITION,
-    "panes": POSITION,
-    "items": POSITION,
-    "usage_of_items": {"kpart": 0, "usage_next": 99, "tenants": ["acme"], "items": ["I-1"]},
-    "usage_of_panes": {"kpart": 0, "usage_next": 99, "pane_seconds": [at(1, 9) // PANE_US * 300]},
-    "events_of_items": {"kpart": 0, "items_next": 99, "tenants": ["acme"], "items": ["I-1"]},
-    "recent_usage": {"kpart": 0, "usage_next": 99, "since": 0},
-    "recent_items": {"kpart": 0, "items_next": 99, "since": 0},
-    "old_usage": {"kpart": 0, "below": 99, "ids": ["u1"], "prompts": [], "pane_seconds": []},
-    "old_items": {"kpart": 0, "below": 99, "ids": ["i1"]},
+    "fates": COUNTED | TOPICS,
+    "lines": TRUST | ITEMS,
+    "panes": TRUST | PANES,
+    "items": TRUST | ITEMS,
+    "item_hashes": {"kpart": 0, "raw": 1},
+    "usage_of_items": USAGE | ITEMS,
+    "usage_of_panes": USAGE | ALWAYS | {"pane_seconds": PANES["pane_seconds"]},
+    "events_of_items": {"kpart": 0, "items_ends": [99]} | ITEMS,
+    "recent_ids": USAGE | ALWAYS,
+    "recent_prompts": USAGE | ALWAYS,
+    "recent_items": {"kpart": 0, "items_ends": [99], "since": 0},
+    "old_usage": {"kpart": 0, "ends": [99], "ids": ["u1"], "prompts": [], "pane_seconds": []},
+    "old_items": {"kpart": 0, "ends": [99], "ids": ["i1"]},
     "mirror": {"kparts": [0]},
 }
-"""Every query but those of single versions and of claims, with parameters that ask for everything."""
+"""Every query but those of single versions, lives and claims, with parameters that ask for everything."""

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 
 from streams.join.outcome import ItemEvent
-from streams.join.partition import ACTOR_SCHEMA, LINE_SCHEMA, PANE_SCHEMA
+from streams.join.partition import ACTOR_SCHEMA, LINE_SCHEMA, PANE_SCHEMA, item_hash
+from streams.store.positions import Incarnation, Mirror
 from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
 from tests.frames import ITEM_SCHEMA, USAGE_SCHEMA
 
@@ -29,14 +30,15 @@ IDENTITY = {
     "pane_actors": ("kpart", "tenant", "team", "tool", "model", "pane_start", "actor_hash"),
     "checkpoints": ("kpart",),
     "claims": ("kpart", "epoch"),
-    "dead_letters": ("topic", "kpart", "koff"),
-    "duplicates": ("topic", "kpart", "koff"),
+    "dead_letters": ("topic", "kpart", "incarnation", "koff"),
+    "duplicates": ("topic", "kpart", "incarnation", "koff"),
+    "incarnations": ("kpart", "incarnation"),
+    "rebuilds": ("kpart", "requested_at"),
 }
 
-_POSITIONS = ("usage_next", "items_next", "usage_begin", "items_begin", "usage_missing", "items_missing")
 _COUNTS = ("applied", "duplicates", "dead", "watermark")
 _PLACE = {"kpart": pl.Int64}
-_TRUST = {"version": pl.UInt64, "trusted": pl.Int64}
+_TEXTS = ("usage_topic_id", "items_topic_id", "reason")
 _HISTORY = pl.Struct({name: ITEM_SCHEMA[name] for name in ItemEvent._fields})
 _BOOKED = pl.Struct({"at": pl.Int64, **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String)})
 _RAW_USAGE = {name: kind for name, kind in USAGE_SCHEMA.items() if name not in ("offset", "appended_at", "key")}
@@ -45,15 +47,18 @@ _USAGE_IDENTITY = (*_IDENTITY, "team", "tool", "model", "work_item_id", "session
 
 ANSWERS: dict[str, dict[str, Any]] = {
     "claimed_epochs": {"kpart": pl.Int64, "epoch": pl.UInt64},
-    "mirror": {**_PLACE, **dict.fromkeys(_POSITIONS, pl.Int64), "version": pl.UInt64},
+    "mirror": {**_PLACE, **dict.fromkeys(Mirror.__slots__, pl.Int64)},
+    "incarnations": {name: pl.String if name in _TEXTS else pl.Int64 for name in Incarnation.__slots__},
+    "item_hashes": {"hash": pl.UInt64},
     "fates": {f"{side}_{name}": pl.Int64 for side in ("usage", "items") for name in _COUNTS},
     "lines": {**LINE_SCHEMA, **dict.fromkeys(LINE_MEASURES, pl.Int64), "last_at": pl.Int64, "trusted": pl.Int64},
     "panes": {**PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64), "trusted": pl.Int64},
-    "items": {"tenant": pl.String, "work_item_id": pl.String, "history": pl.List(_HISTORY), "booked": pl.List(_BOOKED), **_TRUST},
+    "items": {"tenant": pl.String, "work_item_id": pl.String, "history": pl.List(_HISTORY), "booked": pl.List(_BOOKED), "trusted": pl.Int64},
     "usage_of_items": {**_RAW_USAGE, "koff": pl.Int64},
     "usage_of_panes": {**_RAW_USAGE, "koff": pl.Int64},
     "events_of_items": {name: ITEM_SCHEMA[name] for name in ("tenant", "work_item_id", *ItemEvent._fields)},
-    "recent_usage": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
+    "recent_ids": {name: USAGE_SCHEMA[name] for name in _IDENTITY},
+    "recent_prompts": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
     "old_usage": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
     "recent_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
     "old_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
@@ -96,9 +101,12 @@ class MemoryStore:
         """The surviving rows; times in us, days as days since 1970."""
         return list(self.tables[table].values())
 
-    def _of(self, table: str, kpart: int, below: int | None = None) -> list[Row]:
-        found = [row for row in self.rows(table) if row["kpart"] == kpart and (below is None or row["koff"] < below)]
-        return sorted(found, key=lambda row: row.get("koff", 0))
+    def _of(self, table: str, kpart: int, ends: list[int] | None = None) -> list[Row]:
+        """Rows of a partition, in the order of offsets; with `ends` those that count: below the end of their incarnation."""
+        found = [row for row in self.rows(table) if row["kpart"] == kpart]
+        if ends is not None:
+            found = [row for row in found if row["incarnation"] < len(ends) and row["koff"] < ends[row["incarnation"]]]
+        return sorted(found, key=lambda row: (row.get("incarnation", 0), row.get("koff", 0)))
 
     def _claimed_epochs(self, kparts: list[int]) -> Iterable[Row]:
         best: dict[int, int] = {}
@@ -110,34 +118,64 @@ class MemoryStore:
     def _mirror(self, kparts: list[int]) -> Iterable[Row]:
         return [row for row in self.rows("checkpoints") if row["kpart"] in kparts]
 
-    def _fates(self, kpart: int, usage_next: int, items_next: int, usage_topic: str, items_topic: str) -> Iterable[Row]:
+    def _incarnations(self, kparts: list[int]) -> Iterable[Row]:
+        found = [row for row in self.rows("incarnations") if row["kpart"] in kparts]
+        return sorted(found, key=lambda row: (row["kpart"], row["incarnation"]))
+
+    def _item_hashes(self, kpart: int, raw: int) -> Iterable[Row]:
+        tables = ("work_items", "work_item_usage", *(("usage_events", "work_item_events") if raw else ()))
+        names = {(row["tenant"], row["work_item_id"]) for table in tables for row in self._of(table, kpart)}
+        return [{"hash": item_hash(*name)} for name in sorted(names) if name[1]]
+
+    def _fates(
+        self,
+        kpart: int,
+        incarnation: int,
+        usage_ends: list[int],
+        items_ends: list[int],
+        usage_topic: str,
+        items_topic: str,
+    ) -> Iterable[Row]:
         out: Row = {}
-        for side, table, topic, below in (
-            ("usage", "usage_events", usage_topic, usage_next),
-            ("items", "work_item_events", items_topic, items_next),
+        for side, table, topic, ends in (
+            ("usage", "usage_events", usage_topic, usage_ends),
+            ("items", "work_item_events", items_topic, items_ends),
         ):
-            raw = self._of(table, kpart, below)
-            out[f"{side}_applied"] = len(raw)
+            raw = self._of(table, kpart, ends)
+            out[f"{side}_applied"] = sum(row["incarnation"] == incarnation for row in raw)
             out[f"{side}_watermark"] = max((row["occurred_at"] for row in raw), default=0)
             for fate in ("duplicates", "dead_letters"):
-                found = [row for row in self._of(fate, kpart, below) if row["topic"] == topic]
+                found = [
+                    row
+                    for row in self._of(fate, kpart, ends)
+                    if row["topic"] == topic and row["incarnation"] == incarnation
+                ]
                 out[f"{side}_{fate.removesuffix('_letters')}"] = len(found)
         return [out]
 
-    def _trusted(self, table: str, kpart: int, usage_next: int, items_next: int) -> list[Row]:
+    def _trusted(self, table: str, kpart: int, since: int, usage_next: int, items_next: int) -> list[Row]:
         return [
-            {**row, "trusted": int(row["usage_next"] <= usage_next and row["items_next"] <= items_next)}
+            {
+                **row,
+                "trusted": int(
+                    row["version"] >= since and row["usage_next"] <= usage_next and row["items_next"] <= items_next
+                ),
+            }
             for row in self._of(table, kpart)
         ]
 
-    def _lines(self, **at: int) -> Iterable[Row]:
-        return self._trusted("work_item_usage", **at)
+    def _lines(self, tenants: list[str], items: list[str], **at: int) -> Iterable[Row]:
+        return _named(self._trusted("work_item_usage", **at), tenants, items)
 
-    def _panes(self, **at: int) -> Iterable[Row]:
-        return self._trusted("panes", **at)
+    def _panes(self, tenants: list[str], teams: list[str], pane_seconds: list[int], **at: int) -> Iterable[Row]:
+        return [
+            row
+            for row in self._trusted("panes", **at)
+            if row["tenant"] in tenants and row["team"] in teams and row["pane_start"] // 1_000_000 in pane_seconds
+        ]
 
-    def _items(self, **at: int) -> Iterable[Row]:
-        for row in self._trusted("work_items", **at):
+    def _items(self, tenants: list[str], items: list[str], **at: int) -> Iterable[Row]:
+        for row in _named(self._trusted("work_items", **at), tenants, items):
             booked = [
                 {name: b[name] for name in ("at", "team", "tool", "model", "work_class")}
                 for b in row["bookings"]
@@ -145,36 +183,47 @@ class MemoryStore:
             ]
             yield {**row, "booked": [b for i, b in enumerate(booked) if b not in booked[:i]]}
 
-    def _usage_of_items(self, kpart: int, usage_next: int, tenants: list[str], items: list[str]) -> Iterable[Row]:
-        raw = self._of("usage_events", kpart, usage_next)
-        return [row for row in raw if row["tenant"] in tenants and row["work_item_id"] in items]
+    def _usage_of_items(self, kpart: int, usage_ends: list[int], tenants: list[str], items: list[str]) -> Iterable[Row]:
+        return _named(self._of("usage_events", kpart, usage_ends), tenants, items)
 
-    def _usage_of_panes(self, kpart: int, usage_next: int, pane_seconds: list[int]) -> Iterable[Row]:
-        raw = self._of("usage_events", kpart, usage_next)
-        return [row for row in raw if row["occurred_at"] // PANE_US * 300 in pane_seconds]
-
-    def _events_of_items(self, kpart: int, items_next: int, tenants: list[str], items: list[str]) -> Iterable[Row]:
-        raw = self._of("work_item_events", kpart, items_next)
-        return [row for row in raw if row["tenant"] in tenants and row["work_item_id"] in items]
-
-    def _recent_usage(self, kpart: int, usage_next: int, since: int) -> Iterable[Row]:
-        return [row for row in self._of("usage_events", kpart, usage_next) if row["occurred_at"] >= since]
-
-    def _recent_items(self, kpart: int, items_next: int, since: int) -> Iterable[Row]:
-        return [row for row in self._of("work_item_events", kpart, items_next) if row["occurred_at"] >= since]
-
-    def _old_usage(
-        self, kpart: int, below: int, ids: list[str], prompts: list[str], pane_seconds: list[int]
+    def _usage_of_panes(
+        self, kpart: int, usage_ends: list[int], since: int, until: int, pane_seconds: list[int]
     ) -> Iterable[Row]:
         return [
             row
-            for row in self._of("usage_events", kpart, below)
+            for row in self._between(kpart, usage_ends, since, until)
+            if row["occurred_at"] // PANE_US * 300 in pane_seconds
+        ]
+
+    def _between(self, kpart: int, usage_ends: list[int], since: int, until: int) -> list[Row]:
+        return [row for row in self._of("usage_events", kpart, usage_ends) if since <= row["occurred_at"] < until]
+
+    def _events_of_items(
+        self, kpart: int, items_ends: list[int], tenants: list[str], items: list[str]
+    ) -> Iterable[Row]:
+        return _named(self._of("work_item_events", kpart, items_ends), tenants, items)
+
+    def _recent_ids(self, **where: Any) -> Iterable[Row]:
+        return self._between(**where)
+
+    def _recent_prompts(self, **where: Any) -> Iterable[Row]:
+        return [row for row in self._between(**where) if row["prompt_fingerprint"]]
+
+    def _recent_items(self, kpart: int, items_ends: list[int], since: int) -> Iterable[Row]:
+        return [row for row in self._of("work_item_events", kpart, items_ends) if row["occurred_at"] >= since]
+
+    def _old_usage(
+        self, kpart: int, ends: list[int], ids: list[str], prompts: list[str], pane_seconds: list[int]
+    ) -> Iterable[Row]:
+        return [
+            row
+            for row in self._of("usage_events", kpart, ends)
             if row["event_id"] in ids
             or (row["prompt_fingerprint"] in prompts and row["occurred_at"] // PANE_US * 300 in pane_seconds)
         ]
 
-    def _old_items(self, kpart: int, below: int, ids: list[str]) -> Iterable[Row]:
-        return [row for row in self._of("work_item_events", kpart, below) if row["event_id"] in ids]
+    def _old_items(self, kpart: int, ends: list[int], ids: list[str]) -> Iterable[Row]:
+        return [row for row in self._of("work_item_events", kpart, ends) if row["event_id"] in ids]
 
     def _flushed(self, table: str, kpart: int, version: int) -> list[Row]:
         return [row for row in self._of(table, kpart) if row["version"] == version]
@@ -191,6 +240,10 @@ class MemoryStore:
                 yield {**booking, "kpart": kpart, "tenant": row["tenant"], "work_item_id": row["work_item_id"]}
 
 
+def _named(rows: Iterable[Row], tenants: list[str], items: list[str]) -> list[Row]:
+    return [row for row in rows if row["tenant"] in tenants and row["work_item_id"] in items]
+
+
 def logical(store: Any) -> dict[str, dict[tuple[Any, ...], Any]]:
     """What analysts see: ledger lines, panes, bookings by pane and items, summed over kpart, without versions and all-zero rows."""
     out: dict[str, dict[tuple[Any, ...], Any]] = {"bookings": {}, "items": {}}
@@ -204,6 +257,8 @@ def logical(store: Any) -> dict[str, dict[tuple[Any, ...], Any]]:
         }
     out["actors"] = {tuple(row[k] for k in IDENTITY["pane_actors"][1:]): (1,) for row in store.rows("pane_actors")}
     for row in store.rows("work_items"):
+        if not row["history"]:
+            continue
         names = (
             "state", "team", "item_type", "size_milli", "rule", "work_class", "assistance", "value_milli", "container", "evidence",
             "completed_at", "canceled_at",

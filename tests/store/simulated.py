@@ -85,7 +85,8 @@ class Member:
         yield
         state = JoinPartition(p, self.horizon_us, RULES, PRICES)
         state.usage, state.items = Input(next_offset=position[USAGE_TOPIC]), Input(next_offset=position[ITEMS_TOPIC])
-        load(self.store, state)
+        state.rebuilding = self.rng.random() < 0.2
+        load(self.store, state, mirror)
         self.buffer = FlushBuffer(state, epoch)
         yield
 
@@ -115,7 +116,7 @@ class Member:
                     self.store.insert(table, part)
                     yield
         self.group.commit(self.generation, {USAGE_TOPIC: flush.usage.next_offset, ITEMS_TOPIC: flush.items.next_offset})
-        buffer.state.forget(flush.usage.watermark, flush.items.watermark)
+        buffer.state.settle(flush.usage.watermark, flush.items.watermark, flush.touched.number)
         yield
 
     def read(self, buffer: FlushBuffer, topic: str, most: int) -> None:

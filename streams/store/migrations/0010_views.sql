@@ -50,6 +50,7 @@ FROM (
     FROM work_item_usage AS l FINAL
     LEFT JOIN (
         SELECT kpart, tenant, work_item_id, state, work_class, container, evidence, canceled_at, completed_at, last_event_at FROM work_items FINAL
+        WHERE notEmpty(history)
     ) AS i ON i.kpart = l.kpart AND i.tenant = l.tenant AND i.work_item_id = l.work_item_id
     LEFT JOIN (
         SELECT kpart, tenant, work_item_id, max(last_at) AS last_usage_at FROM work_item_usage FINAL GROUP BY kpart, tenant, work_item_id
@@ -371,7 +372,7 @@ SELECT
     if(is_suppressed, NULL, u.main_cost / nullIf(u.cost, 0)) AS main_cost_share,
     if(is_suppressed, 'below_privacy_floor', '') AS suppressed_reason,
     t.people < if(p.is_set, p.floor, 5) AS is_suppressed
-FROM work_items AS i FINAL
+FROM (SELECT * FROM work_items FINAL WHERE notEmpty(history)) AS i
 LEFT JOIN (
     SELECT
         kpart, tenant, work_item_id, max(latest) AS last_usage_at, sum(place_requests) AS requests, sum(place_tokens) AS tokens, sum(place_cost) AS cost,

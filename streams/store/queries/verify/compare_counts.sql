@@ -22,7 +22,7 @@ FROM (
         SELECT 'usage-events' AS topic, r.kpart AS kpart, toInt64(count()) AS rows
         FROM (SELECT kpart, incarnation, koff FROM usage_events FINAL) AS r
         INNER JOIN {scratch}.positions AS p ON p.kpart = r.kpart AND p.incarnation = r.incarnation
-        WHERE r.koff < p.usage_next
+        WHERE r.koff < bitAnd(p.usage_next, 0xFFFFFFFFFF)
         GROUP BY kpart
 
         UNION ALL
@@ -30,21 +30,21 @@ FROM (
         SELECT 'work-item-events', r.kpart AS kpart, toInt64(count())
         FROM (SELECT kpart, incarnation, koff FROM work_item_events FINAL) AS r
         INNER JOIN {scratch}.positions AS p ON p.kpart = r.kpart AND p.incarnation = r.incarnation
-        WHERE r.koff < p.items_next
+        WHERE r.koff < bitAnd(p.items_next, 0xFFFFFFFFFF)
         GROUP BY kpart
     ) AS raw ON raw.topic = c.topic AND raw.kpart = c.kpart
     LEFT JOIN (
         SELECT r.topic AS topic, r.kpart AS kpart, toInt64(count()) AS rows
         FROM (SELECT topic, kpart, incarnation, koff FROM duplicates FINAL) AS r
         INNER JOIN {scratch}.positions AS p ON p.kpart = r.kpart AND p.incarnation = r.incarnation
-        WHERE r.koff < if(r.topic = 'usage-events', p.usage_next, p.items_next)
+        WHERE r.koff < bitAnd(if(r.topic = 'usage-events', p.usage_next, p.items_next), 0xFFFFFFFFFF)
         GROUP BY topic, kpart
     ) AS repeated ON repeated.topic = c.topic AND repeated.kpart = c.kpart
     LEFT JOIN (
         SELECT r.topic AS topic, r.kpart AS kpart, toInt64(count()) AS rows
         FROM (SELECT topic, kpart, incarnation, koff FROM dead_letters FINAL) AS r
         INNER JOIN {scratch}.positions AS p ON p.kpart = r.kpart AND p.incarnation = r.incarnation
-        WHERE r.koff < if(r.topic = 'usage-events', p.usage_next, p.items_next)
+        WHERE r.koff < bitAnd(if(r.topic = 'usage-events', p.usage_next, p.items_next), 0xFFFFFFFFFF)
         GROUP BY topic, kpart
     ) AS refused ON refused.topic = c.topic AND refused.kpart = c.kpart
 )

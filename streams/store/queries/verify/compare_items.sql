@@ -20,7 +20,7 @@ FROM (
         UNION ALL
 
         SELECT kpart, tenant, work_item_id, {digest}, 1, s.usage_next > p.usage_next OR s.items_next > p.items_next
-        FROM (SELECT * FROM work_items FINAL WHERE {scope}) AS s
+        FROM (SELECT * FROM work_items FINAL WHERE {scope} AND notEmpty(history)) AS s
         LEFT JOIN {scratch}.positions AS p ON p.kpart = s.kpart
 
         UNION ALL

@@ -51,8 +51,8 @@ FROM (
             ))
         ) AS history
     FROM (SELECT * FROM work_item_events FINAL WHERE {scope}) AS raw
-    INNER JOIN {scratch}.positions AS p ON p.kpart = raw.kpart
-    WHERE (raw.incarnation, raw.koff) < (p.incarnation, p.items_next)
+    INNER JOIN {scratch}.ends AS p ON p.kpart = raw.kpart AND p.incarnation = raw.incarnation
+    WHERE raw.koff < p.items_end
       AND (raw.kpart, raw.incarnation, raw.koff) NOT IN (SELECT kpart, incarnation, koff FROM {scratch}.repeats WHERE topic = 'work-item-events')
     GROUP BY kpart, tenant, work_item_id
 )

@@ -5,7 +5,7 @@ SELECT DISTINCT
 FROM (
     SELECT *, toStartOfFiveMinutes(toDateTime(occurred_at, 'UTC')) AS pane_start FROM usage_events FINAL WHERE {scope}
 ) AS raw
-INNER JOIN {scratch}.positions AS p ON p.kpart = raw.kpart
+INNER JOIN {scratch}.ends AS p ON p.kpart = raw.kpart AND p.incarnation = raw.incarnation
 WHERE raw.actor != ''
-  AND (raw.incarnation, raw.koff) < (p.incarnation, p.usage_next)
+  AND raw.koff < p.usage_end
   AND (raw.kpart, raw.incarnation, raw.koff) NOT IN (SELECT kpart, incarnation, koff FROM {scratch}.repeats WHERE topic = 'usage-events')

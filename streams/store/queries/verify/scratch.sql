@@ -3,8 +3,11 @@
 -- as the measures do, over partitions and over windows. A difference in one measure always shows; one in several is missed with a chance
 -- of about 2^-60.
 
--- The position of each partition: raw rows count below it.
+-- The position of each partition.
 CREATE TABLE {scratch}.positions AS checkpoints ENGINE = MergeTree ORDER BY kpart;
+
+-- The end of each life of a partition: its raw rows count below it.
+CREATE TABLE {scratch}.ends (kpart UInt16, incarnation UInt32, usage_end Int64, items_end Int64) ENGINE = MergeTree ORDER BY (kpart, incarnation);
 
 -- Raw rows that repeat an identity of a lower offset. There are none unless deduplication failed; results must not count them.
 CREATE TABLE {scratch}.repeats (topic LowCardinality(String), kpart UInt16, incarnation UInt32, koff Int64, tenant String, event_id String)

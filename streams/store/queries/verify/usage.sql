@@ -42,8 +42,8 @@ FROM (
     FROM (
         SELECT *, toStartOfFiveMinutes(toDateTime(occurred_at, 'UTC')) AS pane_start FROM usage_events FINAL WHERE {scope}
     ) AS raw
-    INNER JOIN {scratch}.positions AS p ON p.kpart = raw.kpart
-    WHERE (raw.incarnation, raw.koff) < (p.incarnation, p.usage_next)
+    INNER JOIN {scratch}.ends AS p ON p.kpart = raw.kpart AND p.incarnation = raw.incarnation
+    WHERE raw.koff < p.usage_end
       AND (raw.kpart, raw.incarnation, raw.koff) NOT IN (SELECT kpart, incarnation, koff FROM {scratch}.repeats WHERE topic = 'usage-events')
 ) AS e
 ASOF LEFT JOIN {scratch}.prices AS price ON price.model = e.book_name AND price.since <= e.occurred_at

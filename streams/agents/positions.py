@@ -1,0 +1,121 @@
+"""Where an input partition goes on at a take-over: what the group has committed, the mirror in ClickHouse and the log have to say about it.
+
+| found | what follows |
+|---|---|
+| both positions | the lower one; a mirror behind the group (ClickHouse was restored) is read again from Kafka, with a warning |
+| no position of the group, none of the mirror | the begin of the log |
+| no position of the group, one of the mirror; or a topic has another id | a new incarnation: the old one is closed at the mirror, both logs are read from their begin |
+| the log begins after the position: records were lost | the worker stops; with `accept_loss` it goes on at the begin and records the gap |
+| the log ends before the position: records were lost | the worker stops; with `accept_loss` a new incarnation |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import structlog
+
+from streams.config import INPUT_TOPICS
+from streams.errors import LogLost
+from streams.join.partition import OFFSET_BITS
+from streams.store.positions import LIVES, Incarnation, Mirror
+
+log = structlog.get_logger(__name__)
+
+SIDE = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
+_OFFSET = (1 << OFFSET_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """A partition of one topic as Kafka has it: the group's position (None: it has none), the log's begin and end, the topic's id."""
+
+    committed: int | None
+    begin: int
+    end: int
+    topic_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a partition goes on: next offset of each topic, and the lives of the partition, the last of which goes on."""
+
+    offsets: dict[str, int]
+    lives: list[Incarnation]
+    opened: bool
+
+    def closed(self, topic: str) -> tuple[int, ...]:
+        """The ends of the former lives of a topic."""
+        return tuple(getattr(life, f"{SIDE[topic]}_end") for life in self.lives[:-1])
+
+
+def start(
+    kpart: int,
+    logs: Mapping[str, Log],
+    mirror: Mirror | None,
+    lives: Sequence[Incarnation],
+    *,
+    epoch: int,
+    accept_loss: bool = False,
+) -> Start:
+    """Decide where a partition goes on (the table above). Raises LogLost where records were lost and that is not accepted."""
+    current = lives[-1] if lives else _life(kpart, len(lives), logs, epoch, "first read")
+    mirrored = _mirrored(mirror, current.incarnation)
+    reason = _reason(logs, current, mirrored)
+    offsets = {}
+    for topic, found in logs.items():
+        position = found.begin if found.committed is None else found.committed
+        # Without a mirror the store holds nothing of this life: it is new, or the store was restored to before its first flush.
+        stored = min(found.begin, position) if mirrored is None else mirrored[topic]
+        if stored < position and not reason:
+            log.warning(
+                "ClickHouse is behind the group, reading again",
+                topic=topic, partition=kpart, position=position, stored=stored,
+            )  # fmt: skip
+            position = stored
+        if not reason and found.begin > position and not accept_loss:
+            raise LogLost(
+                f"{topic}[{kpart}]: the log begins at {found.begin}, {found.begin - position} records after the position {position}",
+                remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic, and start the "
+                "worker once with --accept-loss to go on without them",
+            )  # fmt: skip
+        if not reason and found.end < position:
+            if not accept_loss:
+                raise LogLost(
+                    f"{topic}[{kpart}]: the log ends at {found.end}, before the position {position}",
+                    remedy="Kafka lost records that it had acknowledged: start the worker once with --accept-loss to read what is there",
+                )
+            reason = f"{topic} ended before the position"
+        offsets[topic] = max(position, found.begin)
+    if not reason:
+        return Start(offsets, [*lives[:-1], current], not lives)
+    usage_end, items_end = ((mirrored or {}).get(topic, 0) for topic in INPUT_TOPICS)
+    closed = replace(current, usage_end=usage_end, items_end=items_end)
+    opened = _life(kpart, current.incarnation + 1, logs, epoch, reason)
+    log.warning("a new incarnation begins", partition=kpart, incarnation=opened.incarnation, reason=reason)
+    begins = {topic: found.begin for topic, found in logs.items()}
+    return Start(begins, [*lives[:-1], closed, opened], opened=True)
+
+
+def _life(kpart: int, number: int, logs: Mapping[str, Log], epoch: int, reason: str) -> Incarnation:
+    usage, items = (logs[topic].topic_id for topic in INPUT_TOPICS)
+    return Incarnation(kpart, number, usage, items, LIVES, LIVES, epoch, reason)
+
+
+def _mirrored(mirror: Mirror | None, incarnation: int) -> dict[str, int] | None:
+    """Offsets of the mirror, if it is of this incarnation."""
+    if mirror is None or mirror.incarnation != incarnation:
+        return None
+    return dict(zip(INPUT_TOPICS, (mirror.usage_next & _OFFSET, mirror.items_next & _OFFSET), strict=True))
+
+
+def _reason(logs: Mapping[str, Log], current: Incarnation, mirrored: Mapping[str, int] | None) -> str:
+    """Why a new incarnation must begin; empty: it need not."""
+    for topic, found in logs.items():
+        known = getattr(current, f"{SIDE[topic]}_topic_id")
+        if known and found.topic_id and known != found.topic_id:
+            return f"{topic} was created anew"
+        if found.committed is None and mirrored is not None and mirrored[topic]:
+            return f"the group lost its position in {topic}"
+    return ""

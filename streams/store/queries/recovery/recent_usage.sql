@@ -1,5 +1,0 @@
--- Identities and prompts of accepted usage within the dedup horizon.
-SELECT tenant, event_id, toUnixTimestamp64Micro(occurred_at) AS occurred_at, team, tool, model, work_item_id, session_id, actor, prompt_fingerprint
-FROM usage_events
-WHERE kpart = {kpart:UInt16} AND koff < {usage_next:Int64} AND usage_events.occurred_at >= fromUnixTimestamp64Micro({since:Int64})
-ORDER BY koff
