@@ -116,6 +116,7 @@ def _reason(logs: Mapping[str, Log], current: Incarnation, mirrored: Mapping[str
         known = getattr(current, f"{SIDE[topic]}_topic_id")
         if known and found.topic_id and known != found.topic_id:
             return f"{topic} was created anew"
+    for topic, found in logs.items():
         if found.committed is None and mirrored is not None and mirrored[topic]:
             return f"the group lost its position in {topic}"
     return ""

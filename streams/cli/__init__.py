@@ -1,6 +1,6 @@
 """The command line: `tokenworth --help`.
 
-setup      init, up, worker, doctor      for those who run it
+setup      init, up, worker, doctor, rebuild      for those who run it
 traffic    demo, replay                  what puts events in
 results    windows, fates, alerts, explain, verify    for on-call and analysts
 rules      apply, show, test             for those who decide what counts

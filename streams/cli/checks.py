@@ -142,7 +142,7 @@ def _records(client: Any) -> str:
 
 def _workers(settings: Settings, client: Any) -> str:
     rows = client.query(
-        "SELECT kpart, usage_next, items_next, toUnixTimestamp64Micro(flushed_at) FROM checkpoints FINAL"
+        "SELECT kpart, bitAnd(usage_next, 0xFFFFFFFFFF), bitAnd(items_next, 0xFFFFFFFFFF), toUnixTimestamp64Micro(flushed_at) FROM checkpoints FINAL"
     ).result_rows
     ends = end_offsets(settings)
     reached = {

@@ -11,6 +11,7 @@ import typer
 
 from streams.cli.failures import FAILED, require_local
 from streams.cli.output import AsJson, print_json
+from streams.cli.rebuild import rebuild
 from streams.cli.settings import load_settings
 from streams.errors import SetupError
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from streams.config import Settings
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps data and logs [.local].")
+    Path | None, typer.Option("--data-dir", help="Where the embedded stack keeps data and logs; default: .local.")
 ]
 BrokerChoice = Annotated[
     str,
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example:  tokenworth up, and in another terminal: tokenworth replay --help", **panel)(up)
     app.command(epilog="Example:  tokenworth worker --agents join --metrics-port 9100", **panel)(worker)
     app.command(epilog="Example:  tokenworth doctor --json", **panel)(doctor)
+    app.command(epilog="Example:  tokenworth rebuild --from 2026-10-01 --to 2026-11-01", **panel)(rebuild)
 
 
 def init(
@@ -110,9 +112,9 @@ def _has_results(settings: Settings) -> bool:
 
 def worker(
     *,
-    agents: Annotated[str | None, typer.Option(metavar="join,windows,alerts", help="Agents to run here [all].")] = None,
+    agents: Annotated[str | None, typer.Option(metavar="join,windows,alerts", help="Agents to run here; default: all.")] = None,
     metrics_port: Annotated[
-        int | None, typer.Option(help="Port of /metrics, /live and /ready on loopback [off].")
+        int | None, typer.Option(help="Port of /metrics, /live and /ready on loopback; default: off.")
     ] = None,
     instance: Annotated[
         str | None, typer.Option(help="Static member id, unique in the group: take-overs in 2 s instead of 10.")

@@ -117,7 +117,7 @@ def replay(
     file: Annotated[Path, typer.Argument(help=".csv or .jsonl, each also with .gz.")],
     mapping: Annotated[str, typer.Option(help="A TOML file, or one that ships: agent_runs, github_pull_requests.")],
     speed: Annotated[
-        float | None, typer.Option(min=0.001, help="Event-time seconds per second [as fast as it goes].")
+        float | None, typer.Option(min=0.001, help="Event-time seconds per second; default: as fast as it goes.")
     ] = None,
     publish_only: Annotated[
         bool,

@@ -13,6 +13,7 @@ from typing import Any
 from streams.agents.initialise import initialise
 from streams.agents.topics import end_offsets
 from streams.config import INPUT_TOPICS, Settings
+from streams.join.partition import OFFSET_BITS
 from streams.local.process import Child
 from streams.local.stack import Stack
 from streams.store.client import Client, connect, ensure_database
@@ -21,6 +22,7 @@ from streams.store.verify import VerifyReport, verify
 from streams.store.windows import load_checkpoint
 
 SIDES = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
+OFFSET = (1 << OFFSET_BITS) - 1
 STOP_S = 10.0
 POLL_S = 0.1
 
@@ -66,9 +68,9 @@ class System:
         """Records that have become results so far."""
         return sum(row[f"{side}_next"] - row[f"{side}_begin"] for row in self.checkpoints() for side in SIDES.values())
 
-    def wait_until_applied(self, timeout_s: float = 90.0) -> float:
+    def wait_until_applied(self, timeout_s: float = 90.0, incarnation: int = 0) -> float:
         """Block until results cover every record that the log has now."""
-        ends = {place: end for place, end in end_offsets(self.settings).items() if end}
+        ends = {place: incarnation << OFFSET_BITS | end for place, end in end_offsets(self.settings).items() if end}
 
         def applied() -> bool:
             reached = {
@@ -80,9 +82,9 @@ class System:
 
         return self.wait(applied, f"results cover {ends}", timeout_s)
 
-    def wait_until_windowed(self, final_us: int, timeout_s: float = 90.0) -> None:
+    def wait_until_windowed(self, final_us: int, timeout_s: float = 90.0, incarnation: int = 0) -> None:
         """Block until windows cover every record that the log has now, and are final up to an event time."""
-        ends = end_offsets(self.settings)
+        ends = {place: incarnation << OFFSET_BITS | end for place, end in end_offsets(self.settings).items()}
         watermark = final_us + self.settings.allowed_lateness_s * 1_000_000
 
         def windowed() -> bool:
@@ -110,14 +112,16 @@ class System:
                 fates = {fate: row[f"{side}_{fate}"] for fate in ("applied", "duplicates", "dead", "missing")}
                 consumed = row[f"{side}_next"] - row[f"{side}_begin"]
                 place = f"{topic}[{row['kpart']}]"
-                next_offset = row[f"{side}_next"]
+                next_offset = row[f"{side}_next"] & OFFSET
                 assert next_offset == ends[topic, row["kpart"]], (
                     f"{place}: results up to {next_offset}, the log ends at {ends[topic, row['kpart']]}"
                 )
                 assert sum(fates.values()) == consumed, f"{place}: {fates} of {consumed}"
                 for name, count in (fates | {"consumed": consumed}).items():
                     totals[name] += count
-        assert totals["consumed"] == sum(ends.values())
+        assert totals["consumed"] == sum(ends.values()) - sum(
+            row[f"{side}_begin"] & OFFSET for row in self.checkpoints() for side in SIDES.values()
+        )
         return totals
 
     def assert_verified(self) -> VerifyReport:
