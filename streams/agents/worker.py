@@ -29,6 +29,7 @@ class Worker(faust.Worker):  # type: ignore[misc]
 
     def __init__(self, app: Any) -> None:
         super().__init__(app, loglevel=logging.WARNING, override_logging=False, quiet=True, redirect_stdouts=False)
+        self.spinner = None  # its control codes would stand in front of a line of the log
         self._context: Context = app.context
 
     async def on_execute(self) -> None:

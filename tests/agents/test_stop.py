@@ -37,7 +37,9 @@ def test_in_full_traffic_the_flush_in_flight_is_drained(system: System) -> None:
             system.wait(lambda: system.consumed() > before + 5_000, "the worker is busy")
             assert found.stop() < 10
         assert "abandoned" not in found.log()
-    mirrored = {(row["kpart"], side): row[f"{side}_next"] for row in system.checkpoints() for side in ("usage", "items")}
+    mirrored = {
+        (row["kpart"], side): row[f"{side}_next"] for row in system.checkpoints() for side in ("usage", "items")
+    }
     with worker(system, "next") as found:
         found.wait_until_ready()
         assert "ClickHouse is behind" not in found.log(), mirrored

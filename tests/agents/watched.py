@@ -51,7 +51,9 @@ class Watched:
                 return time.monotonic() - began, found[1]
             assert self.child.exit_code is None, f"ended with {self.child.exit_code}\n{self.child.log_tail()}"
             waited = time.monotonic() - began
-            assert waited < timeout_s, f"not {status} {text!r} after {waited:.0f} s, but {found}\n{self.child.log_tail()}"
+            assert waited < timeout_s, (
+                f"not {status} {text!r} after {waited:.0f} s, but {found}\n{self.child.log_tail()}"
+            )
             time.sleep(0.1)
 
     def stop(self, *, after: int = 0) -> float:
