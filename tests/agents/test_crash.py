@@ -32,9 +32,6 @@ def reasons(found: Watched) -> list[str]:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_part_that_fails_ends_the_process(system: System, fault: str) -> None:
     with worker(system, fault, fault=fault) as found:
-        if fault == "process_raises":
-            found.wait_until_ready()
-            send(system, 10)
         assert found.child.join(PATIENCE_S) == 1, found.child.log_tail()
         (reason,) = reasons(found)
         assert BROKEN in reason

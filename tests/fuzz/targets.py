@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import crc32c
 import numpy as np
-import polars as pl
 from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.memory_records import MemoryRecords
