@@ -48,7 +48,7 @@ class Member:
             f"g-{topic}", broker=f"{SCHEME}://{address}", datadir=data, key_serializer="raw", value_serializer="raw", web_enabled=False,
             topic_allow_declare=False, topic_disable_leader=True, stream_wait_empty=False, table_standby_replicas=0,
             consumer_auto_offset_reset="earliest", consumer_max_fetch_size=1 << 14, broker_session_timeout=6.0,
-            broker_heartbeat_interval=0.5, broker_max_poll_records=1000, worker_redirect_stdouts=False,
+            broker_heartbeat_interval=0.5, broker_max_poll_records=4, worker_redirect_stdouts=False,
         )  # fmt: skip
         self.owner = self.app.ownership = Owner()
         self.batches: list[Batch] = []
