@@ -70,8 +70,8 @@ class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
             if self._skipped(batch):
                 self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
                 continue
-            found, offsets = _ascending(list(batch), begin)
             self.next_fetch_offset = max(begin, batch.next_offset)
+            found, offsets = _within(list(batch), begin, self.next_fetch_offset)
             if found:
                 yield _chunk(begin, self.next_fetch_offset, found, offsets)
                 begin = self.next_fetch_offset
@@ -90,10 +90,10 @@ class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
         return bool(batch.is_control_batch)
 
 
-def _ascending(records: list[Any], begin: int) -> tuple[list[Any], npt.NDArray[np.int64]]:
-    """The records from offset `begin` on, and their offsets. One that goes back is left out: only a broker that checks nothing lets it in."""
+def _within(records: list[Any], begin: int, end: int) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """The records with ascending offsets from `begin` up to `end`, and these. Any other but an earlier one is there only if no broker looked."""
     offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
-    keep = offsets >= np.maximum.accumulate(np.concatenate(([begin], offsets[:-1] + 1)))
+    keep = (offsets >= np.maximum.accumulate(np.concatenate(([begin], offsets[:-1] + 1)))) & (offsets < end)
     if keep.all():
         return records, offsets
     return [record for record, kept in zip(records, keep, strict=True) if kept], offsets[keep]

@@ -148,45 +148,44 @@ _PLACE: Final = TP("usage-events", 0)
 
 
 def fetch_target(data: bytes) -> None:
-    """A fetch of record batches, whole or damaged, also behind a right checksum: read in chunks it gives what aiokafka's own reader gives."""
+    """A fetch of record batches, whole or damaged, also behind a right checksum.
+
+    Whole: chunks hold what aiokafka's own reader gives. Damaged: the batches before the damage are whole, and offsets never go back.
+    """
     script = Script(data)
-    fetch, offset, header_whole = b"", script.below(3), True
-    first, first_batch = offset, 0
+    fetch, offset = b"", script.below(3)
+    first, first_batch, whole_until = offset, 0, 1 << 62
+    made = []
     for _ in range(1 + script.below(3)):
         builder = DefaultRecordBatchBuilder(2, script.one_of(CODECS), 0, -1, -1, -1, 1 << 20)
         count = 1 + script.below(5)
         first_batch = first_batch or count
         for number in range(count):
-            builder.append(number, at(1) // 1000, None, script.one_of(VALUES["usage_event"])[: script.below(400)], [])
+            record = script.one_of(VALUES["usage_event"])[: script.below(400)]
+            builder.append(number, at(1) // 1000, None, record, [])
+            made.append((offset + number, at(1), record))
         batch = bytearray(builder.build())
         batch[:8] = struct.pack(">q", offset)
-        offset += count + script.below(3)
-        what = script.below(6)
-        if what > 2:
+        if (what := script.below(6)) > 2:
             part = _RECORDS_FROM if what == 3 else _CRC_FROM
-            damaged = changed(script, bytes(batch[part:]))[: len(batch) - part].ljust(len(batch) - part, b"\0")
-            batch[part:] = damaged
-            header_whole = header_whole and what == 3
+            batch[part:] = changed(script, bytes(batch[part:]))[: len(batch) - part].ljust(len(batch) - part, b"\0")
+            whole_until = min(whole_until, offset)
             if what < 5:
                 batch[_CRC_AT:_CRC_FROM] = struct.pack(">I", crc32c.crc32c(bytes(batch[_CRC_FROM:])))
+        offset += count + script.below(3)
         fetch += batch
     if script.below(8) == 7:
-        fetch, header_whole = changed(script, fetch), False
+        fetch, whole_until = changed(script, fetch), first
     begin = first + script.below(first_batch)  # a broker answers from the batch on that holds the offset
-    stock, stock_end, stock_error = _read(PartitionRecords, fetch, begin)
     ours, our_end, our_error = _read(ChunkedRecords, fetch, begin)
     offsets = [begin - 1, *(place for place, *_ in ours)]
     if any(a >= b for a, b in pairwise(offsets)) or our_end < offsets[-1]:
         raise LostError(f"from {begin} on: {offsets[1:]} up to {our_end}")
-    if not header_whole:
-        return  # what aiokafka makes of a header that no broker writes is not what a chunk is
-    if (stock_error is None) != (our_error is None):
-        raise LostError(f"aiokafka's reader: {stock_error!r}, ours: {our_error!r}")
-    if our_error is not None:
-        if ours != stock[: len(ours)]:
-            raise LostError("records before the damage differ")
-    elif ours != stock or our_end != max(stock_end, begin):
-        raise LostError(f"{ours} up to {our_end} instead of {stock} up to {stock_end}")
+    expected = [row for row in made if begin <= row[0] < whole_until]
+    if [row for row in ours if row[0] < whole_until] != expected:
+        raise LostError(f"{ours} up to {our_end} instead of {expected}")
+    if whole_until > offset and (ours, our_end, our_error) != _read(PartitionRecords, fetch, begin):
+        raise LostError(f"{ours} up to {our_end} is not what aiokafka reads")
 
 
 def _read(reader: Callable[..., Any], fetch: bytes, begin: int) -> tuple[list[tuple[Any, ...]], int, Exception | None]:
