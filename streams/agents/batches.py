@@ -12,7 +12,6 @@ import numpy.typing as npt
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
-
 LATEST_APPEND_MS: Final = 4_102_444_800_000
 """2100-01-01. Where the broker does not stamp records, a publisher can name any time; what lies outside 1970 to 2100 counts as the nearer end,
 so that no event time exceeds what the columns of ClickHouse can hold (the first of them ends in 2106)."""

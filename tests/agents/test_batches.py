@@ -29,7 +29,9 @@ def new_topic(address: str, **configs: str) -> TopicPartition:
     """The one partition of a new topic."""
     name = f"t-{uuid4().hex}"
     client = KafkaAdminClient(bootstrap_servers=address)
-    client.create_topics({name: {"num_partitions": 1, "replication_factor": 1, "configs": configs}}, wait_for_metadata=True)
+    client.create_topics(
+        {name: {"num_partitions": 1, "replication_factor": 1, "configs": configs}}, wait_for_metadata=True
+    )
     client.close()
     return TopicPartition(name, 0)
 
@@ -45,7 +47,9 @@ async def producer(address: str, **options: Any) -> AsyncIterator[AIOKafkaProduc
         await found.stop()
 
 
-async def send(found: AIOKafkaProducer, tp: TopicPartition, values: Sequence[bytes | None], *, keys: bool = False) -> None:
+async def send(
+    found: AIOKafkaProducer, tp: TopicPartition, values: Sequence[bytes | None], *, keys: bool = False
+) -> None:
     """Send the values as one record batch. Each record is a second later than the one before it."""
     batch = found.create_batch()
     now_ms = int(time.time() * 1000) - 1000 * len(values)
@@ -137,7 +141,9 @@ async def test_append_times(kafka_address: str, stamped: bool) -> None:
 
 async def test_times_that_no_broker_stamped(broker_address: str) -> None:
     """A publisher may name any: what no column could hold counts as the nearest that it can."""
-    tp = new_topic(broker_address, **{"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)})
+    tp = new_topic(
+        broker_address, **{"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str(2**63 - 1)}
+    )
     async with producer(broker_address) as out:
         for at in (-1, 0, 1, LATEST_APPEND_MS, LATEST_APPEND_MS + 1, 2**62):
             batch = out.create_batch()
@@ -173,13 +179,20 @@ async def test_aborted_transactions_and_control_batches(kafka_address: str, code
 async def test_compacted_gaps(kafka_address: str) -> None:
     tp = new_topic(
         kafka_address,
-        **{"cleanup.policy": "compact", "segment.ms": "100", "min.cleanable.dirty.ratio": "0.001", "delete.retention.ms": "0"},
+        **{
+            "cleanup.policy": "compact",
+            "segment.ms": "100",
+            "min.cleanable.dirty.ratio": "0.001",
+            "delete.retention.ms": "0",
+        },
     )
     async with producer(kafka_address) as out:
         for number in range(6):
             await send(out, tp, [b"%d-%d" % (number, i) for i in range(20)], keys=True)
             await asyncio.sleep(0.2)
-        await out.send_and_wait(tp.topic, b"roll", key=b"roll")  # into a segment of its own: the cleaner leaves the last one alone
+        await out.send_and_wait(
+            tp.topic, b"roll", key=b"roll"
+        )  # into a segment of its own: the cleaner leaves the last one alone
         await asyncio.sleep(0.2)
         await out.send_and_wait(tp.topic, b"end", key=b"end")
     end, deadline = await end_of(kafka_address, tp), time.monotonic() + 60

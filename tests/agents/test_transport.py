@@ -121,10 +121,14 @@ async def until(ready: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_no_more_than_two_unfinished_batches_of_a_partition(broker_address: str, topic: str, tmp_path: Path) -> None:
+async def test_no_more_than_two_unfinished_batches_of_a_partition(
+    broker_address: str, topic: str, tmp_path: Path
+) -> None:
     async with member(broker_address, topic, tmp_path) as found:
         # Nothing is finished: the stream gives the agent one batch, all others wait before it.
-        await until(lambda: sum(found.consumer._unfinished.values()) == 2 * CREDIT, "both partitions have used their credit")
+        await until(
+            lambda: sum(found.consumer._unfinished.values()) == 2 * CREDIT, "both partitions have used their credit"
+        )
         for _ in range(30):
             await asyncio.sleep(0.1)
             assert all(count <= CREDIT for count in found.consumer._unfinished.values())
@@ -137,7 +141,9 @@ async def test_no_more_than_two_unfinished_batches_of_a_partition(broker_address
         assert [int((value or b"")[:6]) for value in found.values(partition)] == list(range(RECORDS))
 
 
-async def test_a_partition_is_read_from_its_seat_under_its_epoch(broker_address: str, topic: str, tmp_path: Path) -> None:
+async def test_a_partition_is_read_from_its_seat_under_its_epoch(
+    broker_address: str, topic: str, tmp_path: Path
+) -> None:
     async with member(broker_address, topic, tmp_path, p0=123, p1=990) as found:
         found.go_on.set()
         await until(lambda: len(found.values(0)) == RECORDS - 123 and len(found.values(1)) == 10, "everything has come")
@@ -158,7 +164,9 @@ async def test_after_a_rebalance_batches_carry_the_new_epoch(broker_address: str
             seen = len(found.batches)
             found.go_on.set()
             (mine,) = found.consumer.assignment()
-            await until(lambda: any(b.end == RECORDS and b.tp == mine for b in found.batches[seen:]), "it is read to its end")
+            await until(
+                lambda: any(b.end == RECORDS and b.tp == mine for b in found.batches[seen:]), "it is read to its end"
+            )
         later = [batch for batch in found.batches if batch.epoch > old_epoch]
         assert later[0].begin == 500
         assert {batch.tp for batch in later} == {mine}
@@ -202,13 +210,18 @@ async def test_the_broker_refuses_a_stale_generation_by_itself(broker_address: s
 async def test_tails_tell_position_and_end(broker_address: str, topic: str, tmp_path: Path) -> None:
     async with member(broker_address, topic, tmp_path, p0=10) as found:
         found.go_on.set()
-        await until(lambda: len(found.values(0)) == RECORDS - 10 and len(found.values(1)) == RECORDS, "everything has come")
+        await until(
+            lambda: len(found.values(0)) == RECORDS - 10 and len(found.values(1)) == RECORDS, "everything has come"
+        )
         began = time.time()
         tails = await found.consumer.tails()
         while min(tail.fetched_at for tail in tails.values()) / 1e6 < began:
             await asyncio.sleep(0.2)
             tails = await found.consumer.tails()
-        assert {tp.partition: (t.position, t.high_watermark) for tp, t in tails.items()} == {0: (RECORDS,) * 2, 1: (RECORDS,) * 2}
+        assert {tp.partition: (t.position, t.high_watermark) for tp, t in tails.items()} == {
+            0: (RECORDS,) * 2,
+            1: (RECORDS,) * 2,
+        }
 
 
 @asynccontextmanager
