@@ -19,7 +19,6 @@ log = structlog.get_logger(__name__)
 REFUSED_PAUSE_S = 0.5
 """A refused claim means that another rebalance is on its way: look again after this long."""
 
-
 WATCH_EVERY_S = 1.0
 TAILS_PATIENCE_S = 5.0
 
@@ -96,5 +95,7 @@ class Ownership:
                     log.debug("the consumer does not answer", error=first_line(error))
                     tails, assigned = {}, held.keys()
                 self.health.observe({tp: held.get(tp) for tp in assigned}, tails)
+            else:
+                self.health.observe({}, {})
             self.health.ran()
             await asyncio.sleep(WATCH_EVERY_S)

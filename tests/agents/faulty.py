@@ -49,7 +49,7 @@ def process_raises() -> None:
     async def process(*_: Any) -> None:
         raise RuntimeError(BROKEN)
 
-    WindowAgent.process = process  # type: ignore[method-assign]
+    WindowAgent.process = process  # type: ignore[assignment,method-assign]
 
 
 def run_raises() -> None:
@@ -59,7 +59,7 @@ def run_raises() -> None:
         await asyncio.sleep(1)
         raise RuntimeError(BROKEN)
 
-    AlertAgent.run = run  # type: ignore[method-assign]
+    AlertAgent.run = run  # type: ignore[assignment,method-assign]
 
 
 def release_raises() -> None:
@@ -69,7 +69,7 @@ def release_raises() -> None:
         if self.parts:
             raise RuntimeError(BROKEN)
 
-    AlertAgent.release = release  # type: ignore[method-assign]
+    AlertAgent.release = release  # type: ignore[assignment,method-assign]
 
 
 def compute_panics() -> None:
@@ -78,7 +78,7 @@ def compute_panics() -> None:
     def cut(_: JoinAgent) -> Any:
         raise PanicException(BROKEN)
 
-    JoinAgent._cut = cut  # type: ignore[method-assign]
+    JoinAgent._cut = cut  # type: ignore[assignment,method-assign]
 
 
 def fetch_raises() -> None:
@@ -97,7 +97,7 @@ def consumer_thread_dies() -> None:
         await asyncio.sleep(3)
         raise RuntimeError(BROKEN)
 
-    ConsumerThread.wait_until_stopped = wait_until_stopped  # type: ignore[method-assign]
+    ConsumerThread.wait_until_stopped = wait_until_stopped
 
 
 def event_loop_hangs() -> None:
@@ -107,7 +107,7 @@ def event_loop_hangs() -> None:
     async def run(*_: Any) -> None:
         time.sleep(3600)  # noqa: ASYNC251 - the fault
 
-    AlertAgent.run = run  # type: ignore[method-assign]
+    AlertAgent.run = run  # type: ignore[assignment,method-assign]
 
 
 def compute_thread_hangs() -> None:
@@ -117,7 +117,7 @@ def compute_thread_hangs() -> None:
     def cut(_: JoinAgent) -> Any:
         time.sleep(3600)
 
-    JoinAgent._cut = cut  # type: ignore[method-assign]
+    JoinAgent._cut = cut  # type: ignore[assignment,method-assign]
 
 
 if __name__ == "__main__":

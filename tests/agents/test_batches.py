@@ -110,7 +110,7 @@ async def assert_equal(
         assert chunks[0].begin == begin
         assert chunks[-1].end == end
         assert all(a.end == b.begin for a, b in pairwise(chunks))
-        batch = joined(tp, 7, 3, chunks)  # type: ignore[arg-type]
+        batch = joined(tp, 7, 3, chunks)
         rows: list[Row] = list(zip(batch.offsets.tolist(), batch.appended_at.tolist(), batch.values, strict=True))
         assert rows == stock
         assert (batch.begin, batch.end, batch.missing) == (begin, end, end - begin - len(stock))

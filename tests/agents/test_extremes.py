@@ -24,6 +24,7 @@ from streams.events.bounds import (
     TOKEN_FIELDS,
 )
 from streams.events.keys import partition_of
+from streams.events.schemas import EventName
 from tests.agents.watched import worker
 from tests.e2e.system import System
 from tests.events.naive import key_of
@@ -80,17 +81,17 @@ def items(now: int) -> Iterator[dict[str, Any]]:
 @pytest.mark.usefixtures("system")
 async def test_extreme_values_reach_every_table_and_come_back(system: System) -> None:
     now = int(time.time() * 1e6)
-    records = [("usage_event", fields) for fields in usage(now)] + [
+    records: list[tuple[EventName, dict[str, Any]]] = [("usage_event", fields) for fields in usage(now)] + [
         ("work_item_event", fields) for fields in items(now)
     ]
-    late = {
+    late: dict[EventName, dict[str, Any]] = {
         "usage_event": usage_event("ahead", LATEST_US),
         "work_item_event": item_event("ahead", LATEST_US, "completed"),
     }
     producer = AIOKafkaProducer(bootstrap_servers=system.settings.kafka)
     await producer.start()
 
-    async def send(event: Any, fields: dict[str, Any], append_ms: int) -> None:
+    async def send(event: EventName, fields: dict[str, Any], append_ms: int) -> None:
         partition = partition_of(key_of(event, fields), system.settings.partitions)
         await producer.send(TOPIC[event], value(event, fields), partition=partition, timestamp_ms=append_ms)
 

@@ -31,26 +31,27 @@ from tests.windows.test_updates import ACTOR_SCHEMA, BOOKING_SCHEMA, PANE_SCHEMA
 BATCH_LIMIT_S: Final = 10.0
 """A batch of this module takes milliseconds; this is a hang, also on a busy machine."""
 
-FIELDS: Final[dict[EventName, list[dict[str, Any]]]] = {
+_USAGE: Final[tuple[dict[str, Any], ...]] = (
+    {}, {"work_item_id": "I-1", "cost_micro_usd": 10**12}, {"session_id": "s", "prompt_fingerprint": "ü" * 128},
+    {"input_tokens": 10**9, "requests": 10**6}, {"team": "漢字", "actor": "\0", "status": ""}, {"tool": "x" * 256},
+    {"output_tokens": -1}, {"requests": 0}, {"occurred_at": 2**63 - 1}, {"tenant": ""}, {"cost_basis": "free"},
+)  # fmt: skip
+_ITEMS: Final[tuple[dict[str, Any], ...]] = (
+    {}, {"kind": "completed", "item_type": "story", "labels": ["a", "", "ü" * 32]}, {"labels": ["x" * 64] * 32},
+    {"kind": "linked", "link_type": "closes", "link_value": "PAY-1"}, {"kind": "sized", "size_milli": -(2**62) - 2**55},
+    {"size_milli": 2**63 - 1, "parent_id": ""}, {"labels": ["x"] * 33}, {"kind": "won"}, {"occurred_at": -(2**63)},
+    {"resolution": "x" * 257},
+)  # fmt: skip
+VALUES: Final[dict[EventName, list[bytes]]] = {
     "usage_event": [
-        usage_event(f"u{number}", at(1 + number)) | changes
-        for number, changes in enumerate((
-            {}, {"work_item_id": "I-1", "cost_micro_usd": 10**12}, {"session_id": "s", "prompt_fingerprint": "ü" * 128},
-            {"input_tokens": 10**9, "requests": 10**6}, {"team": "漢字", "actor": "\0", "status": ""}, {"tool": "x" * 256},
-            {"output_tokens": -1}, {"requests": 0}, {"occurred_at": 2**63 - 1}, {"tenant": ""}, {"cost_basis": "free"},
-        ))
+        value("usage_event", usage_event(f"u{n}", at(1 + n)) | changes) for n, changes in enumerate(_USAGE)
     ],
     "work_item_event": [
-        item_event(f"w{number}", at(1 + number), "started") | changes
-        for number, changes in enumerate((
-            {}, {"kind": "completed", "item_type": "story", "labels": ["a", "", "ü" * 32]}, {"labels": ["x" * 64] * 32},
-            {"kind": "linked", "link_type": "closes", "link_value": "PAY-1"}, {"kind": "sized", "size_milli": -(2**62) - 2**55},
-            {"size_milli": 2**63 - 1, "parent_id": ""}, {"labels": ["x"] * 33}, {"kind": "won"}, {"occurred_at": -(2**63)},
-            {"resolution": "x" * 257},
-        ))
+        value("work_item_event", item_event(f"w{n}", at(1 + n), "started") | changes)
+        for n, changes in enumerate(_ITEMS)
     ],
-}  # fmt: skip
-VALUES: Final = {event: [value(event, fields) for fields in FIELDS[event]] for event in EVENT_NAMES}
+}
+"""Records with values on and outside of their bounds; all can be read."""
 
 
 class LostError(AssertionError):
