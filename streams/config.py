@@ -66,6 +66,11 @@ class Settings(BaseSettings):
     accept_loss: bool = Field(
         False, description="go on although Kafka lost records that were not read; the gap is recorded"
     )
+    stall_limit_s: float = Field(
+        60.0,
+        ge=1,
+        description="a partition with records waiting whose position does not move for this long is not ready",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="port for /metrics, /live and /ready on loopback; 0: off")
     actor_key: SecretStr = Field(SecretStr(""), description="secret key of the actors' pseudonyms (publishers)")
     data_dir: Path = Field(Path(".local"), description="where the embedded stack keeps its data and logs")

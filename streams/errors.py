@@ -76,3 +76,8 @@ class Fenced(TokenworthError):
 
 class VerifyFailed(TokenworthError):
     """Stored results differ from what the raw events give."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line of at most 200 characters; its kind when it says nothing."""
+    return str(error).partition("\n")[0][:200] or type(error).__name__

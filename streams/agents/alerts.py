@@ -81,6 +81,10 @@ class AlertAgent:
             if tp.topic == WINDOWS_TOPIC and tp.partition in self.parts
         }
 
+    def positions(self) -> dict[TP, int]:
+        """Next offsets up to which alerts are written and committed."""
+        return {TP(WINDOWS_TOPIC, wpart): part.next_offset for wpart, part in self.parts.items()}
+
     async def release(self, consumer: Consumer) -> None:
         """Give up all partitions: what they last judged is judged again by the next owner."""
         self.parts, self.generation = {}, -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 from typing import Any, Final
 
@@ -24,6 +25,10 @@ AGENTS: Final[dict[AgentName, type[JoinAgent | WindowAgent | AlertAgent]]] = {
     "windows": WindowAgent,
     "alerts": AlertAgent,
 }
+
+DRAIN_S: Final = 5.5
+CLOSE_S: Final = 1.0
+"""How long a worker that stops waits for its last flush and for the producer: together well below STOP_LIMIT_S."""
 
 FETCH_BYTES: Final = 4 << 20
 """Per partition and fetch: about 20,000 events a batch. aiokafka's 1 MiB would make batches of 5,000."""
@@ -60,7 +65,7 @@ def create_app(settings: Settings) -> faust.App:
 
 
 def _wire(app: Any, context: Context, agents: list[Any]) -> None:
-    ownership = app.ownership = Ownership(agents)
+    ownership = app.ownership = Ownership(agents, context.health)
     app.context = context
 
     @app.on_rebalance_complete.connect(weak=False)  # type: ignore[untyped-decorator]
@@ -73,11 +78,18 @@ def _wire(app: Any, context: Context, agents: list[Any]) -> None:
 
     @app.on_partitions_revoked.connect(weak=False)  # type: ignore[untyped-decorator]
     async def release(sender: Any, revoked: Any, **_: Any) -> None:
-        await ownership.release(app)
+        try:
+            await ownership.release(app)
+        except Exception as error:  # noqa: BLE001
+            context.fail(error)
 
     @app.on_before_shutdown.connect(weak=False)  # type: ignore[untyped-decorator]
     async def drain(sender: Any, **_: Any) -> None:
-        await ownership.release(app)
+        try:
+            await asyncio.wait_for(ownership.release(app), DRAIN_S)
+            await asyncio.wait_for(context.close(), CLOSE_S)
+        except Exception as error:  # noqa: BLE001 - Faust would stop stopping
+            context.fail(error)
 
     for agent in agents:
         app.task(_forever(app, context, agent))

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import aiokafka.consumer.fetcher as fetching
 import numpy as np
 import numpy.typing as npt
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
+
+LATEST_APPEND_MS: Final = 4_102_444_800_000
+"""2100-01-01. Where the broker does not stamp records, a publisher can name any time; what lies outside 1970 to 2100 counts as the nearer end,
+so that no event time exceeds what the columns of ClickHouse can hold (the first of them ends in 2106)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +67,12 @@ class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
             if self._check_crcs and not batch.validate_crc():
                 raise CorruptRecordException(f"invalid CRC in {self._tp}")
             if self._skipped(batch):
-                self.next_fetch_offset = batch.next_offset
+                self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
                 continue
-            found = [record for record in batch if record.offset >= begin]
             self.next_fetch_offset = max(begin, batch.next_offset)
+            found, offsets = _within(list(batch), begin, self.next_fetch_offset)
             if found:
-                yield _chunk(begin, self.next_fetch_offset, found)
+                yield _chunk(begin, self.next_fetch_offset, found, offsets)
                 begin = self.next_fetch_offset
         if begin < self.next_fetch_offset:
             empty = np.empty(0, np.int64)
@@ -85,17 +89,22 @@ class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
         return bool(batch.is_control_batch)
 
 
-def _chunk(begin: int, end: int, records: list[Any]) -> Chunk:
+def _within(records: list[Any], begin: int, end: int) -> tuple[list[Any], npt.NDArray[np.int64]]:
+    """The records with ascending offsets from `begin` up to `end`, and these. Any other but an earlier one is there only if no broker looked."""
+    offsets = np.fromiter((record.offset for record in records), np.int64, len(records))
+    keep = (offsets >= np.maximum.accumulate(np.concatenate(([begin], offsets[:-1] + 1)))) & (offsets < end)
+    if keep.all():
+        return records, offsets
+    return [record for record, kept in zip(records, keep, strict=True) if kept], offsets[keep]
+
+
+def _chunk(begin: int, end: int, records: list[Any], offsets: npt.NDArray[np.int64]) -> Chunk:
     n, first = len(records), records[0]
-    dense = records[-1].offset - first.offset + 1 == n
-    offsets = (
-        np.arange(first.offset, first.offset + n) if dense else np.fromiter((r.offset for r in records), np.int64, n)
-    )
     if first.timestamp_type == 1:  # LogAppendTime: one time for the whole batch
-        appended_at = np.full(n, first.timestamp * 1000, np.int64)
+        appended_at = np.full(n, first.timestamp, np.int64)
     else:
-        appended_at = np.fromiter((r.timestamp for r in records), np.int64, n) * 1000
-    return Chunk(begin, end, [r.value for r in records], offsets, appended_at)
+        appended_at = np.fromiter((r.timestamp for r in records), np.int64, n)
+    return Chunk(begin, end, [r.value for r in records], offsets, np.clip(appended_at, 0, LATEST_APPEND_MS) * 1000)
 
 
 def joined(tp: TP, epoch: int, generation: int, chunks: list[Chunk]) -> Batch:

@@ -6,20 +6,23 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 import structlog
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from clickhouse_connect.driver.exceptions import DatabaseError
 from clickhouse_connect.driver.exceptions import Error as ClickHouseError
 
+from streams.agents.health import Health
 from streams.config import Settings
-from streams.errors import Fenced, RegistryUnavailable, StoreUnavailable, TokenworthError
+from streams.errors import Fenced, RegistryUnavailable, StoreUnavailable, TokenworthError, first_line
 from streams.metrics import Metrics
 from streams.store.client import connect
 from streams.store.reading import ClickHouseStored, Stored
@@ -32,7 +35,10 @@ R = TypeVar("R")
 
 FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
-FAILED_GRACE_S: Final = 10.0
+STOP_LIMIT_S: Final = 9.0
+"""A process that is told to stop, or has failed, ends within this time, in order or not: positions are safe at any moment."""
+_LOOK_AGAIN_S: Final = 0.3
+"""How soon a step that waits for the store notices that nobody needs it any more."""
 
 OVERLOADED: Final = (
     "Code: 159",
@@ -66,18 +72,41 @@ class Context:
         self._producer: AIOKafkaProducer | None = None
         self.opened = asyncio.Event()
         self.metrics = Metrics()
+        self.health = Health(self.settings.stall_limit_s)
         self.failure: Exception | None = None
 
     def fail(self, error: Exception) -> None:
-        """Stop the whole process because of an error: a worker is never left half alive. The first error is the one reported."""
+        """Stop the whole process because of an error: a worker is never left half alive. The first error is the one reported.
+
+        Of a worker that was told to stop, an error is only logged: what it left undone, the next owner does.
+        """
         if self.failure is not None:
             return
-        self.failure = error
+        if self.health.stopping:
+            log.warning("given up while stopping", error=first_line(error))
+            return
+        self.failure, self.health.failure = error, first_line(error)
         log.critical(
-            "worker stops", error=_first_line(error), exc_info=None if isinstance(error, TokenworthError) else error
+            "worker stops", error=first_line(error), exc_info=None if isinstance(error, TokenworthError) else error
         )
         os.kill(os.getpid(), signal.SIGTERM)
-        threading.Thread(target=_leave_after, args=(FAILED_GRACE_S,), daemon=True).start()
+
+    def stopping(self) -> None:
+        """The process has been told to stop, or has failed: from now on its end is bounded by STOP_LIMIT_S."""
+        self.health.stopping = True
+        threading.Thread(target=self._leave_after, args=(STOP_LIMIT_S,), name="leave", daemon=True).start()
+
+    def _leave_after(self, seconds: float) -> None:
+        time.sleep(seconds)
+        log.warning("leaving without waiting any longer", seconds=seconds)
+        self.leave(0 if self.failure is None else 1)
+
+    @staticmethod
+    def leave(code: int) -> None:
+        """End the process at once: no thread is waited for, nothing is closed."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
     def monotonic(self) -> float:
         """Seconds that pass while the worker runs."""
@@ -103,54 +132,102 @@ class Context:
         self.opened.set()
 
     async def close(self) -> None:
-        if self._producer is not None:
-            await self._producer.stop()
+        """Stop the producer; what threads still do is waited for by nobody."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
         self._compute.shutdown(wait=False, cancel_futures=True)
         self._insert.shutdown(wait=False, cancel_futures=True)
 
     async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes]], partition: int | None = None) -> None:
-        """Send (key, value) messages and wait until the broker has acknowledged all of them."""
-        assert self._producer is not None
-        sent = [await self._producer.send(topic, value, key=key, partition=partition) for key, value in messages]
-        for future in sent:
-            await future
+        """Send (key, value) messages and wait until the broker has acknowledged all of them, however long it is away.
+
+        Messages may arrive more than once; of those with one key none is overtaken for good by an earlier one.
+        """
+        waiting, delay = list(messages), FIRST_RETRY_S
+        with self.health.waiting(topic, "Kafka") as wait:
+            while waiting:
+                acknowledged, error = await self._send(topic, waiting, partition)
+                waiting = waiting[acknowledged:]
+                if error is not None:
+                    wait.error = first_line(error)
+                    log.warning("Kafka is away, trying again", topic=topic, error=wait.error)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, LONGEST_RETRY_S)
+
+    async def _send(
+        self, topic: str, messages: Sequence[tuple[bytes, bytes]], partition: int | None
+    ) -> tuple[int, KafkaError | None]:
+        """How many of the messages were acknowledged before the first that was not, and the error of that one, if it may pass."""
+        producer = self._producer
+        if producer is None:
+            raise Fenced("the worker has been closed")
+        sent: list[Awaitable[Any]] = []
+        try:
+            for key, value in messages:
+                sent.append(await producer.send(topic, value, key=key, partition=partition))
+            first_error: KafkaError | None = None
+        except KafkaError as error:
+            first_error = error
+        acknowledged = len(sent)
+        for i, answer in enumerate(await asyncio.gather(*sent, return_exceptions=True)):
+            if isinstance(answer, BaseException):
+                if not isinstance(answer, KafkaError):
+                    raise answer
+                acknowledged, first_error = i, answer
+                break
+        if first_error is not None and not first_error.retriable:
+            raise first_error
+        return acknowledged, first_error
 
     async def compute(self, step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Run a step on the one thread that owns the agents' state."""
-        return await asyncio.get_running_loop().run_in_executor(self._compute, lambda: step(*args, **options))
+
+        def run() -> R:
+            with self.health.computing(step.__name__):
+                return _caught(step, *args, **options)
+
+        return await asyncio.get_running_loop().run_in_executor(self._compute, run)
 
     async def persist(self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
-        """Run a store step until it succeeds; a failure that passes is retried while `alive`, then Fenced is raised."""
-        loop = asyncio.get_running_loop()
-        return await self._retry(
-            alive, step.__name__, lambda: loop.run_in_executor(self._insert, lambda: step(*args, **options))
-        )
+        """Run a store step until it succeeds; a failure that passes is retried while `alive`, then Fenced is raised.
+
+        A step that has not come back by then is left to itself: its rows lie beyond the position, where nobody trusts them.
+        """
+        return await self._retry(alive, step.__name__, self._insert, lambda: _caught(step, *args, **options))
 
     async def persist_state(
         self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs
     ) -> R:
         """Likewise for a step on the agents' state, which must be repeatable up to where it can fail."""
-        return await self._retry(alive, step.__name__, lambda: self.compute(step, *args, **options))
+        return await self._retry(alive, step.__name__, self._compute, lambda: _caught(step, *args, **options))
 
-    async def _retry(self, alive: Callable[[], bool], name: str, attempt: Callable[[], Awaitable[R]]) -> R:
-        delay, began = FIRST_RETRY_S, time.monotonic()
-        while True:
-            if not alive():
-                raise Fenced("the partition was lost while the store was away")
-            try:
-                return await attempt()
-            except (ClickHouseError, RegistryUnavailable, StoreUnavailable, OSError) as error:
-                if not passes(error):
-                    raise
-                self.metrics.add("tokenworth_insert_retries_total", table=name)
-                log.warning(
-                    "store is away, trying again",
-                    step=name,
-                    error=_first_line(error),
-                    waited_s=round(time.monotonic() - began, 1),
-                )
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, LONGEST_RETRY_S)
+    async def _retry(
+        self, alive: Callable[[], bool], name: str, threads: ThreadPoolExecutor, step: Callable[[], R]
+    ) -> R:
+        delay, loop = FIRST_RETRY_S, asyncio.get_running_loop()
+        with self.health.waiting(name, "ClickHouse") as wait:
+            while alive():
+                attempt = loop.run_in_executor(threads, step)
+                try:
+                    while not attempt.done() and alive():
+                        await asyncio.wait({attempt}, timeout=_LOOK_AGAIN_S)
+                    if attempt.done():
+                        return attempt.result()
+                except (ClickHouseError, RegistryUnavailable, StoreUnavailable, OSError) as error:
+                    if not passes(error):
+                        raise
+                    wait.error = first_line(error)
+                    if isinstance(error, RegistryUnavailable):
+                        wait.system = "the schema registry"
+                    self.metrics.add("tokenworth_insert_retries_total", table=name)
+                    waited_s = round(time.monotonic() - wait.since, 1)
+                    log.warning("store is away, trying again", step=name, error=wait.error, waited_s=waited_s)
+                    await asyncio.sleep(delay)
+                    delay = min(delay * 2, LONGEST_RETRY_S)
+                finally:
+                    attempt.cancel()
+        raise Fenced("the partition was lost while the store was away")
 
 
 def passes(error: Exception) -> bool:
@@ -161,11 +238,11 @@ def passes(error: Exception) -> bool:
     return True
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
-
-
-def _leave_after(seconds: float) -> None:
-    """End the process the hard way when an orderly stop hangs: positions are safe at any moment."""
-    time.sleep(seconds)
-    os._exit(1)
+def _caught(step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+    """Run a step. A panic of a Rust library derives from BaseException, which nobody below an event loop expects: it becomes an error."""
+    try:
+        return step(*args, **options)
+    except Exception:
+        raise
+    except BaseException as panic:
+        raise RuntimeError(f"{step.__name__}: {type(panic).__name__}: {first_line(panic)}") from panic

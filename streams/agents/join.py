@@ -60,6 +60,7 @@ class JoinAgent:
         self.announcements = Announcements(context)
         self.rebuilding = Rebuilding(context)
         self._topic_ids: dict[str, str] = {}
+        self._committed: dict[TP, int] = {}
         self._parked: dict[int, FlushBuffer] = {}
         self._closing = False
         self._flush_soon, self._flushed = asyncio.Event(), asyncio.Event()
@@ -94,9 +95,8 @@ class JoinAgent:
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         starts = await self._starts(consumer, mine, epochs, seen, alive)
         await self.rebuilding.take_over(starts, epochs, alive)
-        await consumer.commit_fenced(
-            {TP(topic, p): offset for p, begin in starts.items() for topic, offset in begin.offsets.items()}, generation
-        )
+        positions = {TP(topic, p): offset for p, begin in starts.items() for topic, offset in begin.offsets.items()}
+        await consumer.commit_fenced(positions, generation)
         parts: dict[int, FlushBuffer] = {}
         for p in partitions:
             kept = self._kept(p, epochs[p], starts[p])
@@ -114,7 +114,7 @@ class JoinAgent:
         if not alive():
             raise Fenced("another rebalance began during the take-over")
         self._parked.clear()
-        self.parts = parts
+        self.parts, self._committed = parts, positions
         self.context.metrics.add("tokenworth_take_overs_total", len(parts), agent="join")
         for p, part in parts.items():
             self.watermarks.restore(p, part.state.usage.watermark, part.state.items.watermark, now)
@@ -198,6 +198,10 @@ class JoinAgent:
             if tp.topic in INPUT_TOPICS and (part := self.parts.get(tp.partition)):
                 out[tp] = Seat(self._input(part, tp.topic).next_offset, part.epoch)
         return out
+
+    def positions(self) -> dict[TP, int]:
+        """Committed next offsets of the partitions that are held."""
+        return {tp: offset for tp, offset in self._committed.items() if tp.partition in self.parts}
 
     async def release(self, consumer: Consumer) -> None:
         """Give up all partitions: bring what is applied to the store if that is quick, then forget it."""
@@ -313,7 +317,9 @@ class JoinAgent:
                 began = self.context.monotonic()
                 await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
                 await self._same_topics(consumer)
-                await consumer.commit_fenced(dict(_next_offsets(flushes)), generation)
+                next_offsets = dict(_next_offsets(flushes))
+                await consumer.commit_fenced(next_offsets, generation)
+                self._committed |= next_offsets
                 self._measure(flushes, self.context.monotonic() - began)
                 await self.announcements.publish(flushes)
                 await self.context.compute(self._settle, flushes)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import structlog
 from faust.types import TP
 
 from streams.agents.batches import Batch
+from streams.agents.health import Health
 from streams.agents.transport import Consumer, Seat
-from streams.errors import Fenced
+from streams.errors import Fenced, first_line
 
 log = structlog.get_logger(__name__)
 
 REFUSED_PAUSE_S = 0.5
 """A refused claim means that another rebalance is on its way: look again after this long."""
+
+WATCH_EVERY_S = 1.0
+TAILS_PATIENCE_S = 5.0
 
 
 class BatchAgent(Protocol):
@@ -32,6 +36,9 @@ class BatchAgent(Protocol):
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from. Called in the event loop after take_over."""
 
+    def positions(self) -> Mapping[TP, int]:
+        """Of each partition that is held: the next offset, up to which everything is done that must survive this worker."""
+
     async def release(self, consumer: Consumer) -> None:
         """Give up all partitions, within the grace."""
 
@@ -45,9 +52,8 @@ class BatchAgent(Protocol):
 class Ownership:
     """The agents of a worker as one owner of partitions."""
 
-    def __init__(self, agents: Sequence[BatchAgent]) -> None:
-        self.agents = agents
-        self.ready = False
+    def __init__(self, agents: Sequence[BatchAgent], health: Health) -> None:
+        self.agents, self.health = agents, health
 
     def seats(self, assigned: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
@@ -69,11 +75,27 @@ class Ownership:
                 log.info("take-over refused", generation=generation, reason=str(reason))
                 await asyncio.sleep(REFUSED_PAUSE_S)
             else:
-                self.ready = True
+                self.health.taken_over = True
                 return
 
     async def release(self, app: Any) -> None:
         """Before a rebalance, and when the worker stops."""
-        self.ready = False
-        for agent in self.agents:
-            await agent.release(app.consumer)
+        self.health.taken_over = False
+        await asyncio.gather(*(agent.release(app.consumer) for agent in self.agents))
+
+    async def watch(self, app: Any) -> None:
+        """Write the record of health, once a second, for as long as the event loop runs."""
+        while True:
+            if self.health.taken_over:
+                held = {tp: offset for agent in self.agents for tp, offset in agent.positions().items()}
+                try:
+                    tails = await asyncio.wait_for(app.consumer.tails(), TAILS_PATIENCE_S)
+                    assigned = app.consumer.assignment()
+                except Exception as error:  # noqa: BLE001 - a consumer that does not answer is what this is about
+                    log.debug("the consumer does not answer", error=first_line(error))
+                    tails, assigned = {}, held.keys()
+                self.health.observe({tp: held.get(tp) for tp in assigned}, tails)
+            else:
+                self.health.observe({}, {})
+            self.health.ran()
+            await asyncio.sleep(WATCH_EVERY_S)

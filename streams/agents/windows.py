@@ -109,11 +109,19 @@ class WindowAgent:
             if tp.topic == PANES_TOPIC and tp.partition in self.parts
         }
 
+    def positions(self) -> dict[TP, int]:
+        """Next offsets up to which updates are applied: what is committed may stay behind them, by the throttle of revisions."""
+        return {TP(PANES_TOPIC, upart): part.next_offset for upart, part in self.parts.items()}
+
     async def release(self, consumer: Consumer) -> None:
-        """Give up all partitions: their windows are written again by the next owner."""
+        """Give up all partitions: their windows are written again by the next owner. Waits for the step in flight, within the grace."""
         self._closing = True
-        async with self._stepping:
-            self.parts, self.generation = {}, -1
+        try:
+            async with asyncio.timeout(self.settings.take_over_grace_s), self._stepping:
+                pass
+        except TimeoutError:
+            log.info("step in flight abandoned", reason="grace is over")
+        self.parts, self.generation = {}, -1
 
     async def process(self, batch: Batch) -> None:
         """Apply the updates of a batch; the next step writes the windows that they change."""

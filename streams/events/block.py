@@ -27,7 +27,8 @@ from streams.events.schemas import Schema, plain
 
 _MARK: Final = b"\xff" * 8 + b"\x80"
 _MARK_VALUE: Final = -(2**55)
-"""What the mark and a zero byte read as."""
+"""What the mark and a zero byte read as; also the mark and another even byte, whose bits have no room in a long."""
+_WHOLE_MARK: Final = _MARK + b"\0"
 _SCALARS: Final = ("string", "long", "int", "boolean", "float", "double")
 
 
@@ -65,6 +66,7 @@ class BlockReader:
             or (mark.to_numpy() != _MARK_VALUE).any()
             or (schema_id.to_numpy().view(np.uint32) != np.frombuffer(header[1:], np.uint32)).any()
             or data.count(_MARK) != len(values) + 1
+            or data.count(_WHOLE_MARK) != len(values) + 1
             or not all(_is_text(column) for column in columns)
         ):
             return None

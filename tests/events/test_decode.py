@@ -255,6 +255,13 @@ def test_the_cut_of_a_batch_changes_nothing(values: list[bytes | None], cuts: li
     assert alone.frame.equals(whole.frame)
 
 
+def test_no_other_magic_reads_as_part_of_a_mark() -> None:
+    """The first byte of a record stands behind a mark, where a decoder that drops surplus bits takes each even one for a zero."""
+    for magic in range(256):
+        values = [usage(1), bytes([magic]) + GOOD[1:], usage(2)]
+        assert reasons(read("usage_event", values)) == ({1: "wrong_magic"} if magic else {})
+
+
 def test_large_batches_are_halved_until_the_bad_ones_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few of the good records are read one by one."""
     one_by_one = 0
