@@ -26,9 +26,11 @@ MOMENTS = [
         (27, 0, 0),
         (28, 0, 0),
         (36, 12, 30),
+        (64, 0, 0),
+        (97, 6, 0),
     )
 ]
-"""Few, so that updates meet in panes; at the borders of panes, hours, quarters of a day, days and window sizes."""
+"""Few, so that updates meet in panes; at the borders of panes, hours, quarters of a day, days and window sizes, and more than a window apart."""
 TIMES = st.builds(lambda moment, us: moment + us, st.sampled_from(MOMENTS), st.sampled_from((0, 1, MINUTE - 1)))
 TENANTS, TEAMS = st.sampled_from(("acme", "beta")), st.sampled_from(("a", "b"))
 TOOLS, MODELS = st.sampled_from(("", "cli")), st.sampled_from(("m", "n"))
@@ -72,14 +74,16 @@ UPDATES = st.one_of(
     st.tuples(st.just("panes"), PANES), st.tuples(st.just("items"), ITEMS), st.tuples(st.just("actors"), ACTORS)
 )
 
-WATERMARK_STEPS = (0, 1, MINUTE, PANE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY)
+WATERMARK_STEPS = (0, 1, MINUTE, PANE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 10 * DAY, 30 * DAY, 60 * DAY)
 CLOCK_STEPS = (0, MINUTE // 100, MINUTE // 30, MINUTE, 2 * HOUR)
 ACTIONS = st.one_of(
     st.tuples(st.just("consume"), st.integers(1, 3)),
     st.tuples(st.just("advance"), st.sampled_from(WATERMARK_STEPS), st.sampled_from(CLOCK_STEPS), st.booleans()),
-    st.tuples(st.just("restart"), st.integers(0, 3)),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("ahead"), st.integers(0, 3)),
     st.tuples(st.just("hear_again"), st.integers(1, 3)),
 )
+HORIZONS = st.sampled_from((0, DAY, 10 * DAY, 1000 * DAY))
 
 
 def with_marks(log: list[tuple[str, Update]]) -> list[tuple[str, Any]]:
@@ -110,8 +114,10 @@ def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int
             shell.advance(watermark, now, flush=values[2])
         elif action == "hear_again":
             shell.hear_again(values[0])
+        elif action == "ahead":
+            shell.ahead = values[0]
         elif shell.watermark is not None:
-            shell.restart(ahead=values[0])
+            shell.restart()
     shell.consume(len(shell.log))
     shell.advance(watermark, now, flush=True)
     shell.expect()
@@ -124,9 +130,15 @@ def play(shell: Shell, actions: list[tuple[Any, ...]], *, start: int, clock: int
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(UPDATES, max_size=8), st.lists(ACTIONS, max_size=12), TIMES, st.sampled_from((0, 3 * HOUR, 400 * DAY)))
+@given(
+    st.lists(UPDATES, max_size=8),
+    st.lists(ACTIONS, max_size=12),
+    TIMES,
+    st.sampled_from((0, 3 * HOUR, 400 * DAY)),
+    HORIZONS,
+)
 def test_any_schedule_gives_the_windows_of_the_reference(
-    log: list[tuple[str, Update]], actions: list[tuple[Any, ...]], start: int, wall_lag: int
+    log: list[tuple[str, Update]], actions: list[tuple[Any, ...]], start: int, wall_lag: int, horizon: int
 ) -> None:
-    shell = Shell(log=with_marks(log))
+    shell = Shell(log=with_marks(log), horizon=horizon)
     play(shell, actions, start=start, clock=start + wall_lag)
