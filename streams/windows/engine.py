@@ -360,16 +360,24 @@ def _constant(name: str, value: str | int, rows: int) -> pl.Series:
 
 
 def _batches(blocks: Iterator[T], rows_of: Callable[[T], int]) -> Iterator[list[T]]:
-    """Consecutive blocks together, as long as they have at most ROWS_PER_FRAME rows; empty blocks are left out."""
+    """Consecutive blocks together, as long as they have at most ROWS_PER_FRAME rows; empty blocks are left out.
+
+    When a block cannot be made, those before it are given out first: their windows will not be made again.
+    """
     batch: list[T] = []
     rows = 0
-    for block in blocks:
-        if not (more := rows_of(block)):
-            continue
-        if rows + more > ROWS_PER_FRAME:
+    try:
+        for block in blocks:
+            if not (more := rows_of(block)):
+                continue
+            if rows + more > ROWS_PER_FRAME:
+                yield batch
+                batch, rows = [], 0
+            batch.append(block)
+            rows += more
+    except Exception:
+        if batch:
             yield batch
-            batch, rows = [], 0
-        batch.append(block)
-        rows += more
+        raise
     if batch:
         yield batch
