@@ -1,8 +1,8 @@
 """The window agent: consumes pane updates, keeps every touched rolling window up to date in ClickHouse and on the value-windows topic.
 
-A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset); publish them; write its
-checkpoint; commit. Updates are absolute, so a replayed step converges. What is committed never passes an update whose revisions still
-wait for their throttle: after a crash it is read again.
+A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset) and publish them, frame
+by frame, so that a long step takes little memory; publish its watermark; write its checkpoint; commit. Updates are absolute, so a replayed
+step converges. What is committed never passes an update whose revisions still wait for their throttle: after a crash it is read again.
 """
 
 from __future__ import annotations
@@ -189,14 +189,13 @@ class WindowAgent:
                 frames = None
                 raise
 
-        announced = []
         while (frame := await self.context.persist_state(alive, next_windows)) is not None:
             rows = window_rows(frame, part.next_offset, now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
+            await self.context.publish(
+                WINDOWS_TOPIC, pack_windows(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
+            )
             self._count(frame)
-        for frame in announced:
-            await self.context.publish(WINDOWS_TOPIC, pack_windows(frame))
         said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
         await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
         part.stepped_offset = part.next_offset
