@@ -95,7 +95,7 @@ class WindowAgent:
         checkpoint = load_checkpoint(stored, upart)
         lateness_us, horizon_us = (
             self.settings.allowed_lateness_s * 1_000_000,
-            self.settings.dedup_horizon_days * DAY_US,
+            self.settings.horizon_days * DAY_US,
         )
         engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
         watermarks = InputWatermarks(self.context.partitions)
