@@ -1,15 +1,16 @@
 """The window agent: consumes pane updates, keeps every touched rolling window up to date in ClickHouse and on the value-windows topic.
 
-A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset); publish them; write its
-checkpoint; commit. Updates are absolute, so a replayed step converges. What is committed never passes an update whose revisions still
-wait for their throttle: after a crash it is read again.
+A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset) and publish them, frame
+by frame, so that a long step takes little memory; publish its watermark; write its checkpoint; commit. Updates are absolute, so a replayed
+step converges. What is committed never passes an update whose revisions still wait for their throttle: after a crash it is read again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 import polars as pl
 import structlog
@@ -26,11 +27,13 @@ from streams.store.windows import (
     load_checkpoint,
     load_state,
     previous_windows,
+    stored_sums,
     tenants,
     window_checkpoint_row,
     window_rows,
 )
-from streams.windows.engine import WindowEngine
+from streams.windows.engine import WindowEngine, kept_from
+from streams.windows.measures import DAY_US
 from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
@@ -90,15 +93,19 @@ class WindowAgent:
     def _load(self, upart: int, offset: int, owned: list[str]) -> Updates:
         stored = self.context.stored
         checkpoint = load_checkpoint(stored, upart)
-        engine = WindowEngine(self.settings.allowed_lateness_s * 1_000_000, lambda keys: previous_windows(stored, keys))
+        lateness_us, horizon_us = (
+            self.settings.allowed_lateness_s * 1_000_000,
+            self.settings.horizon_days * DAY_US,
+        )
+        engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
         watermarks = InputWatermarks(self.context.partitions)
         if checkpoint is not None:
             watermarks.merge_rows(checkpoint.positions)
-        engine.load(*load_state(stored, owned), watermark_us=checkpoint.watermark if checkpoint else None)
-        log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned))
-        watermark = checkpoint.watermark if checkpoint else 0
+        reached = checkpoint.watermark if checkpoint else None
+        engine.load(*load_state(stored, owned, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
+        log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned), rows=engine.rows_kept)
         return Updates(
-            engine, watermarks, offset, watermark, settled_offset=offset, settled_positions=watermarks.positions()
+            engine, watermarks, offset, reached or 0, settled_offset=offset, settled_positions=watermarks.positions()
         )
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
@@ -178,15 +185,25 @@ class WindowAgent:
 
         quiet, part.updated = not part.updated, False
         part.watermark = max(watermark, part.watermark)
-        frames = part.engine.advance(part.watermark, now, flush=quiet and part.engine.revisions_wait)
-        announced = []
-        while (frame := await self.context.compute(next, frames, None)) is not None:
+        flush = quiet and part.engine.revisions_wait
+        frames: Iterator[pl.DataFrame] | None = None
+
+        def next_windows() -> pl.DataFrame | None:
+            nonlocal frames
+            frames = frames or part.engine.advance(part.watermark, now, flush=flush)
+            try:
+                return next(frames, None)
+            except BaseException:
+                frames = None
+                raise
+
+        while (frame := await self.context.persist_state(alive, next_windows)) is not None:
             rows = window_rows(frame, part.next_offset, now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
+            await self.context.publish(
+                WINDOWS_TOPIC, pack_windows(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
+            )
             self._count(frame)
-        for frame in announced:
-            await self.context.publish(WINDOWS_TOPIC, pack_windows(frame))
         said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
         await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
         part.stepped_offset = part.next_offset

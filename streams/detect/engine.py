@@ -30,6 +30,9 @@ class AlertEngine:
     Every team is judged at every final end of a rule's family. A window that is not there is empty, and an empty window begins no alert,
     so only teams with a window or an open alert need a look. A late revision of a window that was judged already corrects the baselines
     but not the judgement: it neither fires nor resolves anything.
+
+    Memory: windows that wait for their watermark, sampled windows of the last KEPT_US, open alerts (at most one for a rule and team), and
+    the spans of those resolved within KEPT_US.
     """
 
     def __init__(self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000) -> None:
@@ -81,11 +84,20 @@ class AlertEngine:
         return sorted(changes, key=lambda alert: (alert.window_end, order[alert.rule], alert.group))
 
     @property
+    def windows_kept(self) -> int:
+        """Windows in memory."""
+        waiting = sum(len(groups) for ends in self._arriving.values() for groups in ends.values())
+        return waiting + len(self._history)
+
+    @property
     def open_alerts(self) -> list[Alert]:
         return list(self._open.values())
 
     def _take(self, row: Row) -> None:
-        if row.end_us + self._lateness_us <= self.watermark_us:
+        judged_us = self.watermark_us - self._lateness_us
+        if row.end_us <= judged_us - KEPT_US:
+            return  # a revision of what no baseline reads any more
+        if row.end_us <= judged_us:
             self._history.put(row)
             return
         window = self._arriving[row.size][row.end_us][row.group]

@@ -40,6 +40,9 @@ class History:
             for position, value in row.values:
                 window[position] = value
 
+    def __len__(self) -> int:
+        return sum(map(len, self._kept.values()))
+
     def forget(self, now_us: int) -> None:
         """Drop what no baseline of a window that ends at `now_us` or later reads."""
         for key in list(self._kept):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from streams.detect.history import KEPT_US
+from streams.detect.history import KEPT_US, STEP_US
 from streams.events.keys import partition_of
 from streams.store.reading import Stored
 from streams.store.rows import TIME
@@ -23,9 +23,14 @@ def load_alerts(stored: Stored, wpart: int, partitions: int, watermark_us: int) 
 
 def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
     """Windows of the partition's tenants that the baselines need."""
-    return _of_partition(
-        stored.read("alerts/history", since_s=(watermark_us - KEPT_US) // 1_000_000), wpart, partitions
+    steps = {size: step_us // 1_000_000 for size, step_us in STEP_US.items()}
+    windows = stored.read(
+        "alerts/history",
+        since_s=(watermark_us - KEPT_US) // 1_000_000,
+        sizes=list(steps),
+        steps_s=list(steps.values()),
     )
+    return _of_partition(windows, wpart, partitions)
 
 
 def alert_checkpoint_row(wpart: int, next_offset: int, watermark_us: int, now_us: int) -> pl.DataFrame:

@@ -8,9 +8,13 @@ import polars as pl
 import pyarrow as pa
 
 from streams.store.queries import query
-from streams.windows.measures import OUTCOME_MEASURES
+from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
 
-_OUTCOME_COLUMNS = ", ".join(f"b.{name} AS {name}" for name in OUTCOME_MEASURES)
+_LISTS = {
+    "{outcome_columns}": ", ".join(f"b.{name} AS {name}" for name in OUTCOME_MEASURES),
+    "{outcome_sums}": ", ".join(f"sum(b.{name}) AS {name}" for name in OUTCOME_MEASURES),
+    "{usage_sums}": ", ".join(f"sum(p.{name}) AS {name}" for name in USAGE_MEASURES),
+}
 
 
 class Stored(Protocol):
@@ -32,7 +36,9 @@ class ClickHouseStored:
 
 def read(client: Any, name: str, **parameters: Any) -> pl.DataFrame:
     """Run `queries/<name>.sql` and return its rows; dictionary columns come as plain strings."""
-    sql = query(name).replace("{outcome_columns}", _OUTCOME_COLUMNS)
+    sql = query(name)
+    for placeholder, columns in _LISTS.items():
+        sql = sql.replace(placeholder, columns)
     table = client.query_arrow(
         sql, parameters=parameters, use_strings=True, settings={"output_format_arrow_low_cardinality_as_dictionary": 0}
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,6 +14,11 @@ from streams.windows.families import WINDOW_KEY
 
 INCARNATION: Final = 0
 OFFSET_BITS: Final = 40
+
+MOST_PREVIOUS: Final = 500_000
+MOST_ENDS: Final = 2_000
+MOST_TEAMS: Final = 1_000
+"""Bound the answer and the parameters of a query for stored windows."""
 
 Position = tuple[int, int, int, int, int]
 """Input partition, next offsets of usage and items, their watermarks (us)."""
@@ -52,19 +57,52 @@ def load_checkpoint(stored: Stored, upart: int) -> WindowCheckpoint | None:
     return WindowCheckpoint(rows[0]["next_offset"], rows[0]["watermark"], positions)
 
 
-def load_state(stored: Stored, names: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    """Panes, bookings and actors of tenants."""
+def load_state(
+    stored: Stored, names: Sequence[str], since_us: int
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[int, int]]:
+    """Panes, bookings and actors of tenants from a time on (all bookings of an item that has one), and the versions read before them.
+
+    By input partition the version is that of the last flush whose rows were all stored.
+    """
+    versions = dict(stored.read("windows/versions").iter_rows())
     panes, bookings, actors = (
-        stored.read(f"windows/{name}", tenants=list(names)) for name in ("panes", "bookings", "actors")
+        stored.read(f"windows/{name}", tenants=list(names), since=since_us) for name in ("panes", "bookings", "actors")
     )
-    return panes, bookings, actors
+    return panes, bookings, actors, versions
+
+
+def stored_sums(
+    stored: Stored, tenants: Sequence[str], slide_us: int, buckets: Sequence[int]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Usage and bookings, summed by series and bucket, and actors, of tenants in some buckets (numbers of slides since 1970)."""
+    where = {"since": min(buckets) * slide_us, "until": (max(buckets) + 1) * slide_us, "buckets": list(buckets)}
+    usage, outcomes, actors = (
+        stored.read(f"windows/{name}", tenants=list(tenants), slide_us=slide_us, **where)
+        for name in ("usage_sums", "outcome_sums", "actors_seen")
+    )
+    return usage, outcomes, actors
 
 
 def previous_windows(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:
-    """Stored rows of the windows of one size that `keys` (WINDOW_KEY) names."""
-    ends = (keys["window_end"].cast(pl.Int64) // 1_000_000).unique().to_list()
-    found = stored.read("windows/previous", tenants=keys["tenant"].unique().to_list(), size=keys["size"][0], ends=ends)
+    """Stored rows of the windows of one size that `keys` (WINDOW_KEY, not empty) names; reads at most about MOST_PREVIOUS rows at a time."""
+    return pl.concat([_previous(stored, part) for part in _parts(keys)])
+
+
+def _previous(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:
+    ends = (keys["window_end"].cast(pl.Int64) // 1_000_000).unique().sort().to_list()
+    names = {f"{name}s": keys[name].unique(maintain_order=True).to_list() for name in ("tenant", "grouping", "team")}
+    found = stored.read("windows/previous", **names, size=keys["size"][0], first=ends[0], last=ends[-1], ends=ends)
     return found.with_columns(pl.col("window_end").cast(TIME)).join(keys, on=list(WINDOW_KEY), how="semi")
+
+
+def _parts(keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    """Keys by at most MOST_ENDS ends, MOST_TEAMS teams and so few ends that these with all groups named are MOST_PREVIOUS."""
+    teams = pl.col("team").rank("dense") // MOST_TEAMS
+    for of_teams in keys.with_columns(teams=teams).partition_by("teams", include_key=False):
+        groups = of_teams.select(WINDOW_KEY[:-2]).n_unique()
+        most = min(max(MOST_PREVIOUS // groups, 1), MOST_ENDS)
+        ends = (pl.col("window_end").rank("dense") - 1) // most
+        yield from of_teams.with_columns(ends=ends).partition_by("ends", include_key=False)
 
 
 def window_rows(frame: pl.DataFrame, next_offset: int, now_us: int) -> pl.DataFrame:

@@ -59,6 +59,15 @@ class Buckets:
             at = np.searchsorted(known, owners)
         return values, at
 
+    def forget(self, before: int) -> None:
+        """Drop the buckets before a number."""
+        for bucket in [bucket for bucket in self._blocks if bucket < before]:
+            del self._blocks[bucket]
+
+    def __len__(self) -> int:
+        """Rows in memory."""
+        return sum(len(owners) for owners, _ in self._blocks.values())
+
     def between(self, first: int | None, last: int) -> list[int]:
         """The buckets in first..last that hold rows, ascending; None: from the oldest on."""
         if first is not None and last - first < len(self._blocks):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import chain
 from typing import Final, TypeVar
 
 import numpy as np
 import polars as pl
 
+from streams.windows.cold import ColdStretches, Intervals, StoredSums
 from streams.windows.families import FAMILIES, REVISIONS_EVERY_US, TIME, WINDOW_KEY, WINDOW_SCHEMA, Family
 from streams.windows.groups import COLUMNS, Mask
-from streams.windows.measures import HOUR_US, MEASURES
+from streams.windows.measures import DAY_US, HOUR_US, MEASURES, PANE_US
 from streams.windows.rolling import Ints, group_of, key, number_of
 from streams.windows.state import PANES_PER_SLIDE, PaneState
 from streams.windows.stretch import Stretch
@@ -22,9 +24,22 @@ ROWS_PER_FRAME: Final = 200_000
 ROWS_PER_STRETCH: Final = 500_000
 """State rows that are copied and summed at a time: bounds the memory of an advance (about 1 kB a row)."""
 
+Placed = tuple[int, int, Stretch]
+"""The stretch that windows first..last need."""
+
 Previous = Callable[[pl.DataFrame], pl.DataFrame]
 """Stored rows of the windows that a frame of WINDOW_KEY names, all of one size, in any order; without those that are not stored. Columns:
 WINDOW_KEY (window_end as Datetime or Int64 us), MEASURES, contributors, revision, backfill. May raise: the advance then has not happened."""
+
+
+LONGEST_US: Final = max(family.slide_us * family.count for family in FAMILIES)
+
+
+def kept_from(watermark_us: int | None, lateness_us: int, horizon_us: int) -> int:
+    """Start (us) of the first pane that an engine at a watermark keeps in memory: a day's; 0 for all of them before there is a watermark."""
+    if watermark_us is None:
+        return 0
+    return max(watermark_us - lateness_us - LONGEST_US - horizon_us, 0) // DAY_US * DAY_US
 
 
 class _Progress:
@@ -51,22 +66,39 @@ class WindowEngine:
 
     Updates are absolute, so that applying them again, or to a state that was loaded ahead of them, leads to the same windows. Windows that
     updates touch wait in memory until an advance writes them: while `revisions_wait`, the position of the updates must not be committed.
+
+    In memory are the panes of the longest window that is not final, and of `horizon_us` before it; each day of watermark the oldest go. Data
+    that is late by less than the horizon is served from memory alone. Older data makes revisions of *cold* windows, which begin before
+    the first kept pane: the store is asked for their panes, once for all that wait. Beside that memory grows with how far updates run ahead
+    of the watermark (the slowest input partition holds it back), and with the number of distinct groups.
     """
 
-    def __init__(self, lateness_us: int, previous: Previous) -> None:
-        self._lateness_us, self._previous = lateness_us, previous
+    def __init__(self, lateness_us: int, horizon_us: int, previous: Previous, stored: StoredSums) -> None:
+        self._lateness_us, self._horizon_us, self._previous = lateness_us, horizon_us, previous
         self._state = PaneState()
+        self._cold = ColdStretches(self._state.groups, stored)
         self._watermark: int | None = None
         self._progress = [_Progress() for _ in FAMILIES]
         self._revised_at: int | None = None
         """All families together, or there would always be one with revisions that wait."""
 
     def load(
-        self, panes: pl.DataFrame, bookings: pl.DataFrame, actors: pl.DataFrame, *, watermark_us: int | None
+        self,
+        panes: pl.DataFrame,
+        bookings: pl.DataFrame,
+        actors: pl.DataFrame,
+        versions_held: Mapping[int, int],
+        *,
+        watermark_us: int | None,
     ) -> None:
-        """Take stored rows as the state, and windows that are final at the stored watermark as written (None: nothing written)."""
+        """Take stored rows as the state, and windows that are final at the stored watermark as written (None: nothing written).
+
+        Of panes and actors those from `kept_from` on are needed, and all bookings of the items that have one from there on; more do no
+        harm. `versions_held`: by input partition a version; the rows were read when those of all updates up to it were stored.
+        """
+        self._state.forget(kept_from(watermark_us, self._lateness_us, self._horizon_us) // PANE_US)
         self._state.apply_panes(panes)
-        self._state.apply_bookings(bookings, loading=True)
+        self._state.load_bookings(bookings, versions_held)
         self._state.apply_actors(actors)
         self._watermark = watermark_us
         for family, progress in zip(FAMILIES, self._progress, strict=True):
@@ -96,6 +128,11 @@ class WindowEngine:
                 progress.late.add(starts, np.minimum(stops, key(series, progress.final)), by_actor=by_actor)
 
     @property
+    def rows_kept(self) -> int:
+        """Rows in memory, of every kind."""
+        return len(self._state)
+
+    @property
     def revisions_wait(self) -> bool:
         """Whether final windows have changed that are not written yet: they would be lost with this process."""
         return any(progress.late for progress in self._progress)
@@ -114,7 +151,8 @@ class WindowEngine:
 
         Frames of WINDOW_SCHEMA with at most ROWS_PER_FRAME rows, none empty, each window once; rows ordered by family, then grouping,
         groups as they first appeared, end. The engine is at the new watermark once the iterator is exhausted; no update may be applied
-        before that, and if a frame cannot be written the engine must be dropped.
+        before that, and if a frame cannot be written the engine must be dropped. When a reading of the store raises, advance again: what has
+        not been given out yet follows.
 
         A revision's number is that of the stored row, plus one if its values differ; the row of a replayed update is thus written
         again unchanged. A window that was final without a row begins at revision 1.
@@ -127,7 +165,6 @@ class WindowEngine:
 
     def _changed(self, now_us: int, *, flush: bool) -> Iterator[pl.DataFrame]:
         revise = self.revisions_wait and (flush or _due(self._revised_at, now_us, REVISIONS_EVERY_US))
-        self._revised_at = now_us if revise else self._revised_at
         for level, (family, progress) in enumerate(zip(FAMILIES, self._progress, strict=True)):
             yield from self._finals(level, now_us)
             if revise:
@@ -136,6 +173,10 @@ class WindowEngine:
                 yield from self._provisionals(level, now_us)
             progress.late.settle()
             progress.fresh.settle()
+        self._revised_at = now_us if revise else self._revised_at
+        first = kept_from(self._watermark, self._lateness_us, self._horizon_us) // PANE_US
+        if first > self._state.first_pane:
+            self._state.forget(first)
 
     def _final_at(self, family: Family, watermark_us: int | None) -> int | None:
         return None if watermark_us is None else (watermark_us - self._lateness_us) // family.slide_us
@@ -151,18 +192,25 @@ class WindowEngine:
             buckets = self._state.buckets(level, None if before is None else before + 1 - family.count, final - 1)
             if buckets:
                 first = buckets[0] + 1 if before is None else max(before, buckets[0]) + 1
-                yield from self._written(
-                    level, [(first, min(final, buckets[-1] + family.count))], None, "final", now_us
-                )
+                numbers = [(first, min(final, buckets[-1] + family.count))]
+                yield from self._written(level, self._kept(level, numbers, None), None, "final", now_us)
         progress.final = final
         progress.timely = progress.timely[number_of(progress.timely) > final]
 
     def _revisions(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
         """Windows that were final before updates touched them."""
         progress = self._progress[level]
-        late, progress.late = progress.late, Touches()
-        for frame in self._written(level, late.numbers(None, None), late, "final", now_us):
+        late = progress.late
+        warm = self._state.first_pane // PANES_PER_SLIDE[level] + FAMILIES[level].count
+        cold = self._cold.of(level, late.numbers(None, warm - 1), late.series())
+        kept = self._kept(level, late.numbers(warm, None), late)
+        # Of a cold window that all bookings have left nothing says so but the touch: the mark is gone from the stored item, too.
+        for frame in chain(
+            self._written(level, cold, late, "final", now_us, also_empty=True),
+            self._written(level, kept, late, "final", now_us),
+        ):
             yield _revised(frame, self._previous(frame.select(WINDOW_KEY)))
+        progress.late = Touches()
 
     def _provisionals(self, level: int, now_us: int) -> Iterator[pl.DataFrame]:
         """Windows that are not final and begin their last slide before the watermark: new ones of all groups, others where touched."""
@@ -171,53 +219,63 @@ class WindowEngine:
         assert progress.final is not None
         first, last = progress.final + 1, self._watermark // FAMILIES[level].slide_us + 1
         shown = progress.final if progress.shown is None else max(progress.shown, progress.final)
-        fresh, progress.fresh = progress.fresh, Touches()
+        fresh = progress.fresh
         for numbers, touches in ((fresh.numbers(first, shown), fresh), ([(shown + 1, last)], None)):
-            for frame in self._written(level, numbers, touches, "provisional", now_us):
+            for frame in self._written(level, self._kept(level, numbers, touches), touches, "provisional", now_us):
                 progress.shown_at = now_us
                 yield frame
-        progress.shown = last
+        progress.shown, progress.fresh = last, Touches()
 
     # --- what they hold -------------------------------------------------------------------------------------------------------------
 
     def _written(
-        self, level: int, numbers: list[tuple[int, int]], touches: Touches | None, status: str, now_us: int
+        self,
+        level: int,
+        stretches: Iterator[Placed],
+        touches: Touches | None,
+        status: str,
+        now_us: int,
+        *,
+        also_empty: bool = False,
     ) -> Iterator[pl.DataFrame]:
-        """Rows of the windows with these numbers, touched or (None) all that hold a pane."""
-        for blocks in _batches(self._blocks(level, numbers, touches), lambda block: len(block[0])):
+        """Rows of the windows in these stretches that hold a pane (or not), touched or (None) all."""
+        for blocks in _batches(self._blocks(stretches, touches, also_empty=also_empty), lambda block: len(block[0])):
             windows, contributors = (np.concatenate([block[i] for block in blocks]) for i in (0, 2))
             measures = np.concatenate([block[1] for block in blocks], axis=1)
             yield self._frame(level, windows, measures, contributors, status, now_us)
 
     def _blocks(
-        self, level: int, numbers: list[tuple[int, int]], touches: Touches | None
+        self, stretches: Iterator[Placed], touches: Touches | None, *, also_empty: bool
     ) -> Iterator[tuple[Ints, Ints, Ints]]:
         """(windows, one row per measure, contributors) of at most ROWS_PER_FRAME windows; one grouping after the other, sorted inside."""
-        family, state = FAMILIES[level], self._state
-        chosen = None if touches is None or not numbers else state.groups.of_one_tenant(touches.series())
-        for part in self._parts(level, numbers):
-            first, last = part[0][0], part[-1][1]
-            buckets = sorted(
-                {bucket for begin, end in part for bucket in state.buckets(level, begin - family.count, end - 1)}
-            )
-            stretch = Stretch(state, level, family.count, buckets, chosen)
+        groups = self._state.groups
+        for first, last, stretch in stretches:
             for column in range(len(COLUMNS)):
                 sums = stretch.of(column)
                 if touches is None:
                     windows = sums.windows(first, last)
                 else:
-                    windows = sums.filled(touches.windows(state.groups, column, first, last))
+                    windows = touches.windows(groups, column, first, last)
+                    windows = windows if also_empty else sums.filled(windows)
                 for begin in range(0, len(windows), ROWS_PER_FRAME):
                     block = windows[begin : begin + ROWS_PER_FRAME]
                     measures = sums.measures(block)
-                    contributors = sums.contributors(state.groups.plain[group_of(block)], block)
+                    contributors = sums.contributors(groups.plain[group_of(block)], block)
                     contributors[~measures.any(axis=0)] = 0
                     yield block, measures, contributors
 
-    def _parts(self, level: int, numbers: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    def _kept(self, level: int, numbers: Intervals, touches: Touches | None) -> Iterator[Placed]:
+        """Stretches of the windows with these numbers from memory, of all tenants or those touched."""
+        count, state = FAMILIES[level].count, self._state
+        chosen = None if touches is None or not numbers else state.groups.of_one_tenant(touches.series())
+        for part in self._parts(level, numbers):
+            buckets = sorted({bucket for begin, end in part for bucket in state.buckets(level, begin - count, end - 1)})
+            yield part[0][0], part[-1][1], state.stretch(level, buckets, chosen)
+
+    def _parts(self, level: int, numbers: Intervals) -> Iterator[Intervals]:
         """Intervals of window numbers in groups that read about ROWS_PER_STRETCH rows, but not fewer windows than share their buckets."""
         count = FAMILIES[level].count
-        part: list[tuple[int, int]] = []
+        part: Intervals = []
         ends = rows = 0
         read_to: int | None = None
         for first, last in numbers:
@@ -302,16 +360,24 @@ def _constant(name: str, value: str | int, rows: int) -> pl.Series:
 
 
 def _batches(blocks: Iterator[T], rows_of: Callable[[T], int]) -> Iterator[list[T]]:
-    """Consecutive blocks together, as long as they have at most ROWS_PER_FRAME rows; empty blocks are left out."""
+    """Consecutive blocks together, as long as they have at most ROWS_PER_FRAME rows; empty blocks are left out.
+
+    When a block cannot be made, those before it are given out first: their windows will not be made again.
+    """
     batch: list[T] = []
     rows = 0
-    for block in blocks:
-        if not (more := rows_of(block)):
-            continue
-        if rows + more > ROWS_PER_FRAME:
+    try:
+        for block in blocks:
+            if not (more := rows_of(block)):
+                continue
+            if rows + more > ROWS_PER_FRAME:
+                yield batch
+                batch, rows = [], 0
+            batch.append(block)
+            rows += more
+    except Exception:
+        if batch:
             yield batch
-            batch, rows = [], 0
-        batch.append(block)
-        rows += more
+        raise
     if batch:
         yield batch

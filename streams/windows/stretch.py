@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from streams.windows.groups import PLAIN, Mask
+from streams.windows.groups import PLAIN, Groups
 from streams.windows.measures import MEASURES, USAGE_MEASURES
 from streams.windows.rolling import Ints, Presence, RunningSums, clip, key, number_of, places
-from streams.windows.state import PaneState
+
+Rows = tuple[Ints, Ints, Ints]
+"""Series, buckets, and values with one row per measure or, of actors, numbers below 2**32."""
 
 
 class Stretch:
-    """A copy of what the state holds in some buckets of a family (`level`, windows of `count` buckets), for all or for chosen series."""
+    """What some buckets of a family (windows of `count` buckets) hold: usage, outcomes, actors in ascending order of bucket."""
 
-    def __init__(self, state: PaneState, level: int, count: int, buckets: list[int], chosen: Mask | None) -> None:
-        self._groups, self._count = state.groups, count
-        self._usage = state.gather_usage(level, buckets, chosen)
-        self._outcomes = state.gather_outcomes(level, buckets, chosen)
-        self._actors = state.gather_actors(level, buckets, chosen)
+    def __init__(self, groups: Groups, count: int, usage: Rows, outcomes: Rows, actors: Rows) -> None:
+        self._groups, self._count = groups, count
+        self._usage, self._outcomes, self._actors = usage, outcomes, actors
         self._presence: dict[int, Presence] = {}
 
     def of(self, column: int) -> GroupedStretch:

@@ -169,6 +169,19 @@ def test_years_of_silence_cost_nothing() -> None:
     assert time.monotonic() - began < 5
 
 
+def test_memory_is_that_of_the_baselines_whatever_is_revised() -> None:
+    windows = Company(["web"], 90 * 24, lambda _, hour: normal(hour)).windows()
+    engine, kept = AlertEngine(AlertPolicy(), LATENESS_US), []
+    revised = windows.filter(pl.col("window_end") < T0 + 10 * DAY_US)
+    for end_us in range(T0, T0 + 90 * DAY_US, 2 * DAY_US):
+        rows = windows.filter(pl.col("window_end").is_between(end_us - 2 * DAY_US, end_us, closed="right"))
+        engine.on_windows(rows, end_us + LATENESS_US)
+        if end_us > T0 + 60 * DAY_US:
+            engine.load_history(revised)
+        kept.append(engine.windows_kept)
+    assert max(kept[20:]) <= max(kept[:20])
+
+
 def test_an_episode_does_not_become_the_usual_while_it_lasts_nor_after() -> None:
     def tell(hour: int) -> Hour | None:
         return BUSY if office(hour) and (day(21) <= hour < day(42) or day(56) <= hour < day(63)) else normal(hour)

@@ -67,6 +67,15 @@ class Truth:
     actors: set[tuple[Share, int]] = field(default_factory=set)
     versions: dict[Share | Item, int] = field(default_factory=dict)
 
+    def since(self, floor: int) -> Truth:
+        """The part that an engine needs that keeps nothing before a time."""
+        return Truth(
+            {share: amounts for share, amounts in self.panes.items() if share.start >= floor},
+            {item: booked for item, booked in self.items.items() if any(b.at >= floor for b in booked)},
+            {(share, actor) for share, actor in self.actors if share.start >= floor},
+            self.versions,
+        )
+
 
 Group = tuple[str, str, str, str, str, str]
 
@@ -197,3 +206,44 @@ def amounts_of(row: dict[str, int | str]) -> Amounts:
     """What a written window says, in the form of `windows`; empty when all measures are zero."""
     held = {name: int(row[name]) for name in MEASURES if row[name]}
     return held | {"contributors": int(row["contributors"])} if held else {}
+
+
+def sums_frames(
+    truth: Truth, tenants: set[str], slide: int, buckets: set[int]
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Usage and bookings summed by series and bucket, and actors, of some tenants and buckets, as the store would answer."""
+    usage: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    booked: dict[tuple[Any, ...], dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for share, amounts in truth.panes.items():
+        held = usage[*share[1:5], share.start // slide]
+        for name, amount in amounts.items():
+            held[name] += amount
+    for (_, tenant, _), bookings in truth.items.items():
+        for b in bookings:
+            held = booked[tenant, *b[2:6], b.at // slide]
+            for name, amount in b.amounts:
+                held[name] += amount
+    actors = {(*share[1:5], share.start // slide, actor) for share, actor in truth.actors}
+    names = dict.fromkeys(("tenant", "team", "tool", "model"), pl.String)
+    frames = []
+    for schema, measures, rows in (
+        (names, USAGE_MEASURES, usage),
+        (names | {"work_class": pl.String}, OUTCOME_MEASURES, booked),
+    ):
+        frames.append(
+            pl.DataFrame(
+                [
+                    (*key, *(held[name] for name in measures))
+                    for key, held in rows.items()
+                    if key[0] in tenants and key[-1] in buckets
+                ],
+                schema={**schema, "bucket": pl.Int64, **dict.fromkeys(measures, pl.Int64)},
+                orient="row",
+            )
+        )
+    people = pl.DataFrame(
+        [row for row in sorted(actors) if row[0] in tenants and row[4] in buckets],
+        schema={**names, "bucket": pl.Int64, "actor_hash": pl.UInt64},
+        orient="row",
+    )
+    return frames[0], frames[1], people

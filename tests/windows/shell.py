@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from streams.windows.engine import WindowEngine
+from streams.windows.engine import WindowEngine, kept_from
 from streams.windows.families import TIME, WINDOW_KEY, WINDOW_SCHEMA
 from tests.windows.reference import (
+    DAY,
     MINUTE,
     SIZES,
     Amounts,
@@ -22,6 +24,7 @@ from tests.windows.reference import (
     booking_frame,
     pane_frame,
     read_rows,
+    sums_frames,
     windows,
 )
 
@@ -40,10 +43,17 @@ class Shell:
     committed: int = 0
     watermark: int | None = None
     now: int = 0
+    horizon: int = 7 * DAY
+    ahead: int = 0
+    """So many updates are in the store before they are consumed."""
+    held: int = 0
+    """The store has had the rows of so many updates."""
+    readings: int = 0
+    """How often cold windows were read."""
 
     def __post_init__(self) -> None:
-        self.engine = WindowEngine(LATENESS, self.previous)
-        self.engine.load(*self._frames(Truth()), watermark_us=None)
+        self.engine = WindowEngine(LATENESS, self.horizon, self.previous, self.sums)
+        self.engine.load(*self._frames(Truth()), {}, watermark_us=None)
 
     @staticmethod
     def _frames(truth: Truth) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -58,6 +68,20 @@ class Shell:
             target.update(update)
             truth.versions |= dict.fromkeys(update, version)  # type: ignore[arg-type]
         return truth
+
+    def present(self) -> Truth:
+        """What the store holds of the updates: all that were consumed, and perhaps more; never less than before."""
+        self.held = max(self.held, min(self.next + self.ahead, len(self.log)))
+        return self.truth(self.held)
+
+    def sums(
+        self, tenants: Sequence[str], slide: int, buckets: Sequence[int]
+    ) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+        """What the store holds in some buckets."""
+        assert len(tenants) == len(set(tenants)) > 0
+        assert len(buckets) == len(set(buckets)) > 0
+        self.readings += 1
+        return sums_frames(self.present(), set(tenants), slide, set(buckets))
 
     def previous(self, keys: pl.DataFrame) -> pl.DataFrame:
         """Stored rows of some windows of one size; ends as Int64 us, as a query gives them."""
@@ -127,10 +151,12 @@ class Shell:
                 changed = amounts_of(before) != amounts_of(row)
                 assert int(row["revision"]) == int(before["revision"]) + changed
 
-    def restart(self, *, ahead: int) -> None:
-        """Another process: state of up to `ahead` updates more than were consumed, position and watermark of the last commit."""
-        self.engine = WindowEngine(LATENESS, self.previous)
-        self.engine.load(*self._frames(self.truth(self.next + ahead)), watermark_us=self.watermark)
+    def restart(self) -> None:
+        """Another process: the stored state, ahead of the updates or not, and position and watermark of the last commit."""
+        self.engine = WindowEngine(LATENESS, self.horizon, self.previous, self.sums)
+        kept = self.present().since(kept_from(self.watermark, LATENESS, self.horizon))
+        versions = dict.fromkeys((0, 1), self.held)
+        self.engine.load(*self._frames(kept), versions, watermark_us=self.watermark)
         self.next = self.committed
 
     def expect(self) -> None:

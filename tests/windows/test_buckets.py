@@ -76,41 +76,49 @@ def test_without_measures_it_is_a_set(batches: list[list[tuple[int, int, int]]])
 
 
 ITEMS = st.sampled_from((("acme", "i"), ("acme", "j"), ("beta", "i")))
-UPDATES = st.lists(
-    st.tuples(
-        st.integers(0, 4),
-        st.lists(st.tuples(ITEMS, st.integers(0, 3), st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=6),
-    ),
-    max_size=20,
+ROWS_OF_ITEMS = st.lists(
+    st.tuples(ITEMS, st.integers(0, 3), st.integers(0, 3), st.integers(1, 5)), min_size=1, max_size=6
 )
-"""Versions and rows: item, series, pane, amount."""
+UPDATES = st.lists(st.tuples(st.integers(0, 4), ROWS_OF_ITEMS, st.integers(0, 3)), max_size=20)
+"""Version, rows (item, series, pane, amount), and the first pane to keep from then on."""
+
+
+def booked(version: int, rows: list[tuple[tuple[str, str], int, int, int]]) -> tuple[pl.DataFrame, Ints, Ints]:
+    frame = pl.DataFrame(
+        {
+            "kpart": [0] * len(rows),
+            "tenant": [r[0][0] for r in rows],
+            "work_item_id": [r[0][1] for r in rows],
+            "version": [version] * len(rows),
+        }
+    )
+    values = np.zeros((len(rows), len(OUTCOME_MEASURES)), np.int64)
+    values[:, -1] = [r[3] for r in rows]
+    return frame, np.array([r[1:3] for r in rows], np.int64), values
 
 
 @settings(max_examples=100, deadline=None)
-@given(UPDATES)
+@given(ROWS_OF_ITEMS, st.integers(0, 2), UPDATES)
 def test_an_update_replaces_all_bookings_of_its_items_unless_it_is_older(
-    updates: list[tuple[int, list[tuple[tuple[str, str], int, int, int]]]],
+    stored: list[tuple[tuple[str, str], int, int, int]],
+    stored_version: int,
+    updates: list[tuple[int, list[tuple[tuple[str, str], int, int, int]], int]],
 ) -> None:
     bookings = ItemBookings()
     versions: dict[tuple[str, str], int] = {}
     named: set[tuple[str, str]] = set()
     held: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
     totals = Counter[tuple[int, int]]()
-    for number, (version, rows) in enumerate(updates):
-        frame = pl.DataFrame(
-            {
-                "kpart": [0] * len(rows),
-                "tenant": [r[0][0] for r in rows],
-                "work_item_id": [r[0][1] for r in rows],
-                "version": [version] * len(rows),
-            }
-        )
-        older = {row[0] for row in rows if version < versions.get(row[0], 0)}
-        values = np.zeros((len(rows), len(OUTCOME_MEASURES)), np.int64)
-        values[:, -1] = [r[3] for r in rows]
-        places, changes, unnamed = bookings.replace(
-            frame, np.array([r[1:3] for r in rows], np.int64), values, loading=number == 0
-        )
+    newest = 1
+    bookings.load(*booked(stored_version, stored), {0: newest})
+    for item, series, pane, amount in stored:
+        held.setdefault(item, Counter())[series, pane] += amount
+        versions[item] = stored_version
+        totals[series, pane] += amount
+    for version, rows, keep in updates:
+        older = {row[0] for row in rows if version < versions.get(row[0], newest)}
+        newest = max(newest, version)
+        places, changes, unnamed = bookings.replace(*booked(version, rows))
         for (series, pane), change in zip(places.tolist(), changes[:, -1].tolist(), strict=True):
             totals[series, pane] += change
         new: dict[tuple[str, str], Counter[tuple[int, int]]] = {}
@@ -122,17 +130,21 @@ def test_an_update_replaces_all_bookings_of_its_items_unless_it_is_older(
         assert unnamed.any() == bool(doubtful)
         held |= new
         versions |= dict.fromkeys(new, version)
-        named |= set(new) if number else set()
+        named |= set(new)
         expected: Any = sum(held.values(), Counter())
         assert +totals == expected
+        bookings.forget(keep)
+        for item in [item for item, places_of in held.items() if max(pane for _, pane in places_of) < keep]:
+            totals -= held.pop(item)
+            versions.pop(item)
+            named.discard(item)
 
 
-def test_replaced_bookings_do_not_pile_up() -> None:
+def test_replaced_and_forgotten_bookings_do_not_pile_up() -> None:
     bookings = ItemBookings()
-    frame = pl.DataFrame({"kpart": [0] * 10, "tenant": ["acme"] * 10, "work_item_id": [f"i{n}" for n in range(10)]})
-    frame = frame.with_columns(version=1)
-    for _ in range(100):
-        bookings.replace(
-            frame, np.ones((10, 2), np.int64), np.ones((10, len(OUTCOME_MEASURES)), np.int64), loading=False
-        )
-    assert len(bookings._places) <= 64
+    for version in range(100):
+        rows = [(("acme", f"i{version // 2 * 10 + n}"), 1, version, 1) for n in range(10)]
+        bookings.replace(*booked(version, rows))
+        bookings.forget(version - 5)
+        assert len(bookings) <= 100
+    assert len(bookings._places) <= 128

@@ -188,7 +188,7 @@ def test_a_window_shown_in_time_stays_so_when_it_becomes_final_late(*, restarts:
     made = shell(("panes", {HERE: {"requests": 1}}))
     written(made, NOON, NOON + MINUTE)
     if restarts:
-        made.restart(ahead=0)
+        made.restart()
     rows = written(made, NOON + 3 * HOUR, NOON + DAY)
     assert rows[team("1h", NOON + PANE)]["backfill"] == 0
     assert rows[team("1h", NOON + 2 * PANE)]["backfill"] == 1
@@ -223,7 +223,8 @@ def test_a_moved_mark_alone_clears_what_another_process_wrote() -> None:
     made = shell(("items", {ITEM: [CREDIT]}))
     written(made, NOON + 2 * DAY, NOON)
     made.log.append(("items", {ITEM: [CREDIT._replace(at=NOON + 3 * HOUR), CREDIT._replace(kind="moved", amounts=())]}))
-    made.restart(ahead=1)
+    made.ahead = 1
+    made.restart()
     made.consume(1)
     written(made, NOON + 2 * DAY, NOON, flush=True)
     made.expect()
@@ -252,7 +253,8 @@ def test_an_older_update_clears_what_a_newer_state_has_left() -> None:
     written(made, NOON + 2 * DAY, NOON)
     there = CREDIT._replace(at=NOON + 3 * HOUR)
     made.log += [("items", {ITEM: [there, CREDIT._replace(kind="moved", amounts=())]}), ("items", {ITEM: [there]})]
-    made.restart(ahead=2)
+    made.ahead = 2
+    made.restart()
     made.consume(2)
     written(made, NOON + 2 * DAY, NOON, flush=True)
     made.expect()
@@ -261,7 +263,7 @@ def test_an_older_update_clears_what_a_newer_state_has_left() -> None:
 def test_repeated_bookings_touch_nothing_once_an_update_has_named_them() -> None:
     made = shell(("items", {ITEM: [CREDIT]}))
     written(made, NOON + 2 * DAY, NOON)
-    made.restart(ahead=0)
+    made.restart()
     made.log.append(("items", {ITEM: [CREDIT]}))
     made.consume(1)
     assert made.engine.revisions_wait
@@ -316,8 +318,8 @@ def test_of_equal_pane_keys_in_one_update_the_last_one_counts() -> None:
 
 def test_the_first_advance_after_a_load_writes_what_the_stored_watermark_lacks() -> None:
     panes = {HERE._replace(start=NOON + i * PANE): {"requests": i + 1} for i in range(40)}
-    engine = WindowEngine(LATENESS, lambda keys: pl.DataFrame(schema=WINDOW_SCHEMA))
-    engine.load(pane_frame(panes), booking_frame({}), actor_frame(set()), watermark_us=NOON + HOUR + LATENESS)
+    engine = WindowEngine(LATENESS, 0, lambda keys: pl.DataFrame(schema=WINDOW_SCHEMA), Shell().sums)
+    engine.load(pane_frame(panes), booking_frame({}), actor_frame(set()), {}, watermark_us=NOON + HOUR + LATENESS)
     rows = pl.concat(list(engine.advance(NOON + 2 * HOUR + LATENESS, NOON + 3 * HOUR))).filter(
         size="1h", grouping="tenant"
     )

@@ -15,7 +15,7 @@ from tests.oracle.world import Results, world
 from tests.strategies import World, worlds
 from tests.windows.reference import Booking, Share, amounts_of
 from tests.windows.shell import LATENESS, Shell
-from tests.windows.test_engine_properties import ACTIONS, play
+from tests.windows.test_engine_properties import ACTIONS, HORIZONS, play
 
 KPARTS = 2
 
@@ -97,9 +97,10 @@ def prefixes(events: World, cuts: list[int]) -> list[World]:
     st.lists(st.integers(0, 12), max_size=5),
     st.lists(ACTIONS, max_size=10),
     st.sampled_from((0, 1, 20)),
+    HORIZONS,
 )
 def test_final_windows_are_those_of_the_oracle(
-    events: World, cuts: list[int], actions: list[tuple[Any, ...]], days_before: int
+    events: World, cuts: list[int], actions: list[tuple[Any, ...]], days_before: int, horizon: int
 ) -> None:
     arrived = [[results_of(prefix, kpart) for kpart in range(KPARTS)] for prefix in prefixes(events, cuts)]
     log = [
@@ -109,7 +110,7 @@ def test_final_windows_are_those_of_the_oracle(
         for update in updates(before[kpart], after[kpart], kpart)
     ]
     first = min((event["occurred_at"] for event in (*events.usage, *events.items)), default=events.watermark)
-    shell = Shell(log=log)
+    shell = Shell(log=log, horizon=horizon)
     play(shell, actions, start=first - days_before * 86_400_000_000, clock=events.watermark)
     shell.advance(events.watermark, shell.now, flush=True)
     assert shell.watermark is not None

@@ -1,0 +1,2 @@
+-- The last flush of each input partition whose rows are all stored.
+SELECT kpart, version FROM checkpoints FINAL
