@@ -29,6 +29,7 @@ Say = Callable[[str], None]
 
 TICK_S = 0.1
 LOOK_S = 1.0
+TELL_S = 10.0
 START_S = 90.0
 STRIKES_WITHIN_S = 60.0
 """Beyond its time: a fault that has not struck by then is healed and counted as missed."""
@@ -103,7 +104,7 @@ class _Run:
         self.active: list[tuple[float, Planned, Fault]] = []
         self.healing: list[Fault] = []
         self.take_overs: list[TakeOver] = []
-        self.consumed, self.looked = 0, 0.0
+        self.consumed, self.looked, self.told = 0, 0.0, 0.0
         block = min(options.events, BLOCK_EVENTS) or BLOCK_EVENTS
         self.months = Months(options.seed, block, self.settings.partitions, -(-options.events // block) or None)
         self.publishing = Publishing(self.settings, self.months, self._allowed)
@@ -183,6 +184,7 @@ class _Run:
             owned = {row["kpart"] for row in rows if self.cluster.wrote(victim, row)}
             self.take_overs.append(TakeOver(victim.child.pid, owned, time.monotonic()))
         fault.begin()
+        self.say(f"{now:6.0f} s  begins: {fault.kind} ({', '.join(sorted(fault.needs))})")
         self.found.faults[fault.kind] += 1
         self.active.append((now, planned, fault))
         return True
@@ -197,6 +199,7 @@ class _Run:
             if struck or now - since > planned.lasts_s + STRIKES_WITHIN_S:
                 if not struck:
                     self.found.missed[fault.kind] += 1
+                self.say(f"{now:6.0f} s  ends: {fault.kind}{'' if struck else ', which has not struck'}")
                 fault.heal()
                 self.active.remove(entry)
                 self.healing.append(fault)
@@ -220,11 +223,11 @@ class _Run:
                 self.take_overs.remove(lost)
                 if lost.partitions:
                     self.found.take_overs_s.append(time.monotonic() - lost.since)
-        memory = " ".join(f"{slot.rss() >> 20}" for slot in self.cluster.slots)
-        self.say(
-            f"{now:6.0f} s  {self.found.faults.total()} of {self.options.faults} faults  {self.consumed:,} applied  lag {max(lag, 0):,}"
-            f"  worker MB {memory}  {', '.join(fault.kind for _, _, fault in self.active)}"
-        )
+        if now - self.told >= TELL_S:
+            self.told = now
+            memory = " ".join(f"{slot.rss() >> 20}" for slot in self.cluster.slots)
+            counts = f"{self.found.faults.total()} of {self.options.faults} faults, {self.consumed:,} applied, lag {max(lag, 0):,}"
+            self.say(f"{now:6.0f} s  {counts}, MB of the workers {memory}")
 
     # --- the end ----------------------------------------------------------------------------------------------------------------------
 
