@@ -209,7 +209,7 @@ def clock_jumps(cluster: Cluster, random: Random) -> Fault:
         """Whether the worker has stamped something with the wrong time."""
         now = time.time()
         return any(
-            cluster.wrote(slot, row) and abs(row["written_at"].replace(tzinfo=UTC).timestamp() - now) > abs(shift_s) / 2
+            cluster.wrote(slot, row) and abs(row["flushed_at"].replace(tzinfo=UTC).timestamp() - now) > abs(shift_s) / 2
             for row in cluster.checkpoints() or ()
         )
 
