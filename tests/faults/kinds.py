@@ -42,14 +42,14 @@ Make = Callable[[Cluster, Random], Fault]
 
 
 def worker_killed(cluster: Cluster, random: Random) -> Fault:
-    """kill -9 of a worker, at any moment of its life."""
-    slot = _member(cluster, random)
+    """kill -9 of a worker that has partitions, and now and then of one that may be starting."""
+    slot, any_time = _member(cluster, random), random.random() < 0.3
     return Fault(
         "worker kill -9",
         _whole(slot),
         lambda: cluster.kill(slot),
         lambda: cluster.start(slot),
-        may_begin=lambda: _runs(slot),
+        may_begin=lambda: slot.ready or (any_time and _runs(slot)),
         victim=slot,
     )
 
