@@ -5,7 +5,7 @@ READY := .venv/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench lock up clean
+.PHONY: help demo test check bench faults lock up clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-6s %s\n' "$$verb" "$$says"; done
@@ -25,6 +25,9 @@ check: $(READY)  ## lint, format, types and import rules
 
 bench: $(READY)  ## two million events, Kafka to windows in ClickHouse: events per second
 	@$(BIN)/tokenworth demo --exit --events 2000000 $(ARGS)
+
+faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 17 (ARGS="--faults 0": a soak)
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade takes newer ones)
 	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock

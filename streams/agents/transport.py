@@ -10,14 +10,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import structlog
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalGenerationError, KafkaError, RebalanceInProgressError, UnknownMemberIdError
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    IllegalGenerationError,
+    KafkaError,
+    NotCoordinatorForGroupError,
+    RebalanceInProgressError,
+    UnknownMemberIdError,
+    for_code,
+)
+from aiokafka.protocol.commit import OffsetFetchRequest
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
@@ -36,6 +45,10 @@ LONGEST_RETRY_S: Final = 5.0
 
 CREDIT: Final = 2
 """Unfinished batches per partition: one being applied, one ready behind it."""
+
+
+ASK_AGAIN_S: Final = 0.1
+"""Between two questions to a group coordinator that cannot answer yet."""
 
 
 class Seat(NamedTuple):
@@ -134,8 +147,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - no public seam
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
-        consumer = self._ensure_consumer()
-        return {tp: await consumer.committed(TopicPartition(*tp)) for tp in tps}
+        return await committed_offsets(self._ensure_consumer()._coordinator, list(tps))  # noqa: SLF001 - see there
 
     async def tails(self) -> dict[TP, Tail]:
         consumer = self._ensure_consumer()
@@ -151,6 +163,35 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's detector of stuck event streams counts acknowledged messages: it has no meaning here."""
+
+
+async def committed_offsets(coordinator: Any, tps: Sequence[TP]) -> dict[TP, int | None]:
+    """The group's committed offsets, None where it has none; waits while the coordinator cannot say.
+
+    aiokafka asks the same, but looks past the error that stands for the whole answer: a coordinator that has just been restarted and
+    is still loading its offsets would seem to have none.
+    """
+    topics: defaultdict[str, list[int]] = defaultdict(list)
+    for tp in tps:
+        topics[tp.topic].append(tp.partition)
+    request = OffsetFetchRequest(coordinator.group_id, list(topics.items()))
+    while True:
+        await coordinator.ensure_coordinator_known()
+        try:
+            answer = await coordinator._send_req(request)  # noqa: SLF001 - the public question drops the error
+            found = {
+                TP(topic, part): (offset, code) for topic, parts in answer.topics for part, offset, _, code in parts
+            }
+            codes = {getattr(answer, "error_code", 0), *(code for _, code in found.values())} - {0}
+            if not codes:
+                return {tp: found[tp][0] if found[tp][0] >= 0 else None for tp in tps}
+            raise for_code(codes.pop())
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            if isinstance(error, NotCoordinatorForGroupError | GroupCoordinatorNotAvailableError):
+                coordinator.coordinator_dead()
+        await asyncio.sleep(ASK_AGAIN_S)
 
 
 class Consumer(driver.Consumer):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import uuid
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -39,11 +40,11 @@ _JVM = (
 _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT{protocols}
 log.dirs={data}
 auto.create.topics.enable=false
 offsets.topic.num.partitions=4
@@ -77,11 +78,14 @@ class Broker:
         self.child.wait_until(lambda: answers(self.address))
 
 
-def start_broker(choice: str, data: Path, logs: Path, *, port: int = 0) -> Broker:
+def start_broker(
+    choice: str, data: Path, logs: Path, *, port: int = 0, proxies: Mapping[int, int] | None = None
+) -> Broker:
     """Start the chosen broker; returns before it is ready. May download Apache Kafka first (43 MB, once).
 
     `choice`: auto, kafka, tansu, or the host:port of a broker that runs already. Data of Apache Kafka stay in `data` for the next start; Tansu
-    keeps none. Raises ConfigError for another choice and SetupError when what the choice needs is missing or the port is taken.
+    keeps none. `proxies`: further ports on which Apache Kafka listens, each with the port of a proxy in front of it, which is what clients are
+    told: a Kafka client leaves the address that it was given for the one that the broker names. Raises ConfigError for another choice and SetupError when what the choice needs is missing or the port is taken.
     """
     if choice == "auto":
         choice = "tansu" if missing_for_kafka() else "kafka"
@@ -96,7 +100,7 @@ def start_broker(choice: str, data: Path, logs: Path, *, port: int = 0) -> Broke
         argv = [str(_tansu()), "broker", "--storage-engine", "memory://tansu/"]
         argv += ["--listener-url", url, "--advertised-listener-url", url]
         return Broker("tansu", address, Child("tansu", argv, logs / "tansu.log"))
-    return Broker("kafka", address, _start_kafka(data, logs, port))
+    return Broker("kafka", address, _start_kafka(data, logs, port, proxies or {}))
 
 
 def missing_for_kafka() -> str:
@@ -131,7 +135,7 @@ def _brokers_known(host: str, port: str) -> int:
         return 0
 
 
-def _start_kafka(data: Path, logs: Path, port: int) -> Child:
+def _start_kafka(data: Path, logs: Path, port: int, proxies: Mapping[int, int]) -> Child:
     missing = missing_for_kafka()
     if missing:
         raise SetupError(
@@ -141,7 +145,14 @@ def _start_kafka(data: Path, logs: Path, port: int) -> Child:
     data.mkdir(parents=True, exist_ok=True)
     properties = data / "server.properties"
     properties.write_text(
-        _PROPERTIES.format(port=port, controller_port=reserve_port("kafka controller"), data=data.resolve() / "log")
+        _PROPERTIES.format(
+            port=port,
+            controller_port=reserve_port("kafka controller"),
+            data=data.resolve() / "log",
+            listeners="".join(f",PROXIED{own}://127.0.0.1:{own}" for own in proxies),
+            advertised="".join(f",PROXIED{own}://127.0.0.1:{proxy}" for own, proxy in proxies.items()),
+            protocols="".join(f",PROXIED{own}:PLAINTEXT" for own in proxies),
+        )
     )
     java = [_java(), *_JVM, "-cp", f"{jars}/*"]
     if not (data / "log" / "meta.properties").exists():

@@ -62,11 +62,12 @@ class Stack:
         kafka_port: int = 0,
         clickhouse_port: int = 0,
         clickhouse_memory_mb: int = 2048,
+        kafka_proxies: Mapping[int, int] | None = None,
     ) -> None:
         self.data_dir = data_dir
         self.logs = data_dir / "logs"
         self._choice, self._kafka_port, self._clickhouse_port = broker, kafka_port, clickhouse_port
-        self._memory_mb = clickhouse_memory_mb
+        self._memory_mb, self._kafka_proxies = clickhouse_memory_mb, kafka_proxies
         self._broker: Broker | None = None
         self._clickhouse: ClickHouse | None = None
         self._children: list[Child] = []
@@ -108,7 +109,13 @@ class Stack:
                 self.data_dir / "clickhouse", self.logs, port=self._clickhouse_port, memory_mb=self._memory_mb
             )
             self._children.append(clickhouse.child)
-            self._broker = start_broker(self._choice, self.data_dir / "kafka", self.logs, port=self._kafka_port)
+            self._broker = start_broker(
+                self._choice,
+                self.data_dir / "kafka",
+                self.logs,
+                port=self._kafka_port,
+                proxies=self._kafka_proxies,
+            )
             if self._broker.child is not None:
                 self._children.append(self._broker.child)
             self.wait_until_ready()

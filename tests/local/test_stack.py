@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import clickhouse_connect
 import psutil  # type: ignore[import-untyped]
@@ -172,7 +173,7 @@ def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("setting", ["kafka", "clickhouse"])
 def test_a_taken_port_is_named_and_nothing_stays(setting: str, stack: Stack, tmp_path: Path) -> None:
-    ports = (
+    ports: dict[str, Any] = (
         {"kafka_port": int(stack.kafka.rpartition(":")[2])}
         if setting == "kafka"
         else {"clickhouse_port": int(stack.clickhouse.split(":")[2].split("/")[0])}
