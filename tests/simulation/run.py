@@ -13,7 +13,7 @@ import structlog
 from faust.types import TP
 
 from streams.agents import windows as window_agent
-from streams.config import INPUT_TOPICS, AgentName, Settings
+from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
 from tests.simulation.broker import CONSUMED, Broker, Group
 from tests.simulation.events import publications
 from tests.simulation.faults import ANYWHERE, KINDS, SESSION_S, STEPS
@@ -28,6 +28,12 @@ REST_S = 70.0
 """Nothing was published for this long, longer than any throttle of the window agent: nothing more will be."""
 LONGEST_S = 6 * 3600.0
 """A run that has not come to rest by then never will."""
+
+Deployment = tuple[tuple[AgentName, ...], ...]
+JOIN_ONLY: Deployment = (("join",),)
+TOGETHER: Deployment = (("join", "windows", "alerts"),)
+APART: Deployment = (("join",), ("windows", "alerts"))
+"""Which agents the workers run, by turns. Without windows a run costs half as much: the join has the most to lose."""
 
 Trace = Callable[[str], None]
 
@@ -56,7 +62,6 @@ class Simulation:
         self.settings = Settings.model_construct(
             **_DEFAULTS
             | {
-                "agents": ("join", "windows", "alerts"),
                 "flush_interval_s": rng.choice((5.0, 15.0)),
                 "flush_max_rows": rng.choice((3, 1000)),
                 "dedup_horizon_days": rng.choice((1, 7)),
@@ -65,6 +70,7 @@ class Simulation:
                 "take_over_grace_s": rng.choice((0.5, 5.0)),
             }
         )
+        self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
         partitions = rng.choice((1, 2, 2))
         self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), SimulatedStore()
         self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
@@ -72,6 +78,7 @@ class Simulation:
         self.calm = self.quiet = False
         self.steps, self.faults = 0, Counter[str]()
         self._started = 0
+        self._consumed = INPUT_TOPICS if self.deployment is JOIN_ONLY else CONSUMED
         self._wanted = rng.choice((1, 2, 2, 3))
         self._backup: Backup | None = None
         self._broken: asyncio.Future[None] | None = None
@@ -88,7 +95,8 @@ class Simulation:
     def start_worker(self) -> None:
         """One more."""
         self._started += 1
-        worker = Worker(self, f"{'abcdefgh'[self.rng.randrange(8)]}{self._started}")
+        agents = self.deployment[self._started % len(self.deployment)]
+        worker = Worker(self, f"{'abcdefgh'[self.rng.randrange(8)]}{self._started}", agents)
         self.workers.append(worker)
         self.say(worker.name, "starts")
         worker.start()
@@ -117,8 +125,10 @@ class Simulation:
         self._next -= 1
         if self._next > 0 or self.calm:
             return ""
-        here = [*ANYWHERE, *(f"{kind}: {effect}" for effect in STEPS.get(kind, ()))]
-        if not (found := [name for name in here if name in self._kinds]):
+        own = [name for effect in STEPS.get(kind, ()) if (name := f"{kind}: {effect}") in self._kinds]
+        anywhere = [name for name in ANYWHERE if name in self._kinds]
+        found = own if own and (not anywhere or self.rng.random() < 0.6) else anywhere
+        if not found:
             return ""
         name = self.rng.choice(found)
         if name in ANYWHERE and not ANYWHERE[name](self, worker):
@@ -172,7 +182,8 @@ class Simulation:
         await asyncio.sleep(rng.uniform(0, 120))
         self._end_faults()
         deadline = self.time() + LONGEST_S
-        while not self._all_idle():
+        windowed = self.deployment is not JOIN_ONLY
+        while windowed and not self._all_idle():
             if self.time() > deadline:
                 return ["the watermark never came"]
             await asyncio.sleep(30)
@@ -181,7 +192,7 @@ class Simulation:
             if self.time() > deadline:
                 return [self._restless()]
             await asyncio.sleep(10)
-        return judged(self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000)
+        return judged(self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000, windowed=windowed)
 
     def _end_faults(self) -> None:
         self.calm = True
@@ -194,7 +205,9 @@ class Simulation:
         """Workers that are gone are replaced after a while."""
         while True:
             self.workers = [worker for worker in self.workers if not worker.dead]
-            if len([worker for worker in self.workers if not worker.should_stop]) < self._wanted and self._started < 12:
+            staying = [worker for worker in self.workers if not worker.should_stop]
+            missing = set(self.deployment) - {worker.settings.agents for worker in staying}
+            if missing or len(staying) < self._wanted:
                 self.start_worker()
             await asyncio.sleep(self.rng.uniform(0.5, 8))
 
@@ -204,22 +217,26 @@ class Simulation:
         return len(rows) == self.broker.partitions and all(row["watermark"] > BEGIN_US for row in rows)
 
     def _at_rest(self) -> bool:
-        quiet_for = self.time() - self.broker.appended_at
-        return quiet_for > REST_S and not self._behind()
+        if self.deployment is JOIN_ONLY:
+            return not self._behind()
+        return self.time() - self.broker.appended_at > REST_S and not self._behind()
 
-    def _behind(self) -> list[tuple[TP, int | None, int]]:
-        return [
-            (tp, self.group.committed.get(tp), len(log))
-            for tp, log in self.broker.logs.items()
-            if tp.topic in CONSUMED and (self.group.committed.get(tp) or 0) != len(log)
-        ]
+    def _behind(self) -> list[tuple[TP, int, int]]:
+        """Partitions whose end has not been reached, as the group and the store see it."""
+        stored = {tp: 0 for tp in self.broker.logs}
+        for row in self.store.rows("checkpoints"):
+            for topic, side in zip(INPUT_TOPICS, ("usage", "items"), strict=True):
+                stored[TP(topic, row["kpart"])] = row[f"{side}_next"]
+        for topic, table, place in ((PANES_TOPIC, "window_checkpoints", "upart"), (WINDOWS_TOPIC, "alert_checkpoints", "wpart")):
+            stored |= {TP(topic, row[place]): row["next_offset"] for row in self.store.rows(table)}
+        at = {tp: min(self.group.committed.get(tp, 0), stored[tp]) for tp in stored if tp.topic in self._consumed}
+        return [(tp, position, end) for tp, position in at.items() if position < (end := len(self.broker.logs[tp]))]
 
     def _restless(self) -> str:
         behind = ", ".join(f"{tp.topic}[{tp.partition}] at {at} of {end}" for tp, at, end in self._behind())
         return f"never came to rest: {behind or 'published without end'}"
 
 
-_AGENTS: tuple[AgentName, ...] = ("join", "windows", "alerts")
 _DEFAULTS: dict[str, Any] = {name: info.get_default(call_default_factory=True) for name, info in Settings.model_fields.items()}
 STEP_EVERY_S = 20.0
 """The window agent steps this often here: a run covers minutes, and each step costs milliseconds."""

@@ -14,7 +14,7 @@ from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
 from tests.oracle.value import SAMPLE_PRICES
-from tests.store.memory import ANSWERS, MemoryStore, Row, plain
+from tests.store.memory import HOUR_US, IDENTITY, MemoryStore, Row, plain
 
 KEYS = {
     "window_checkpoints": ("upart",),
@@ -50,10 +50,6 @@ _SETTINGS = {
     "value_rules": pl.DataFrame(Rules.shipped().rows_for_tables(), infer_schema_length=None),
     "price_book": pl.DataFrame([line._asdict() for line in SAMPLE_PRICES]),
 }
-_NOTHING = {name: pl.DataFrame(schema=columns) for name, columns in COLUMNS.items()} | {
-    f"recovery/{name}": pl.DataFrame(schema=columns) for name, columns in ANSWERS.items()
-}
-
 
 class SimulatedStore(MemoryStore):
     """ClickHouse. Windows stay columns: there are hundreds of them for each event."""
@@ -68,15 +64,16 @@ class SimulatedStore(MemoryStore):
             frame = pl.from_arrow(rows)
             assert isinstance(frame, pl.DataFrame)
             self._new_windows.append(frame.cast(_STORED_WINDOWS).select(list(_STORED_WINDOWS)))  # type: ignore[arg-type]
-        elif table in KEYS:
-            for row in rows.to_pylist():
-                found = {name: plain(value) for name, value in row.items()}
-                key = tuple(found[name] for name in KEYS[table])
-                held = self.tables[table].get(key)
-                if held is None or held["version"] <= found["version"]:
-                    self.tables[table][key] = found
-        else:
-            super().insert(table, rows)
+            return
+        key_columns = KEYS.get(table) or IDENTITY[table]
+        held = self.tables[table]
+        for row in rows.to_pylist():
+            found = {name: plain(value) for name, value in row.items()}
+            if "occurred_at" in found:
+                found["hour"] = found["occurred_at"] // HOUR_US
+            key = tuple(found[name] for name in key_columns)
+            if key not in held or held[key].get("version", 0) <= found.get("version", 0):
+                held[key] = found
 
     def windows(self) -> pl.DataFrame:
         """The surviving rows of value_windows."""
@@ -97,7 +94,7 @@ class SimulatedStore(MemoryStore):
         if isinstance(answer, pl.DataFrame):
             return answer
         found = [[row[column] for column in COLUMNS[name]] for row in answer]
-        return pl.DataFrame(found, schema=COLUMNS[name], orient="row") if found else _NOTHING[name]
+        return pl.DataFrame(found, schema=COLUMNS[name], orient="row")
 
     def backup(self) -> Backup:
         """Everything as it is now."""

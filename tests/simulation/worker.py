@@ -51,7 +51,7 @@ class World(Protocol):
 class Worker:
     """Stands for the Faust app as well: what Ownership reads of it has the same names."""
 
-    def __init__(self, world: World, name: str) -> None:
+    def __init__(self, world: World, name: str, agents: tuple[AgentName, ...]) -> None:
         self.world, self.name, self.rng = world, name, world.rng
         self.broker, self.group, self.store = world.broker, world.group, world.store
         self.dead = False
@@ -60,8 +60,9 @@ class Worker:
         self.skew_us = 0
         """How far its clock is ahead."""
         self.consumer = SimulatedConsumer(self)
-        self.context = SimulatedContext(world.settings, world.broker.partitions, name, host=self)
-        self.agents = [AGENTS[agent](self.context) for agent in world.settings.agents]
+        self.settings = world.settings.model_copy(update={"agents": agents})
+        self.context = SimulatedContext(self.settings, world.broker.partitions, name, host=self)
+        self.agents = [AGENTS[agent](self.context) for agent in agents]
         self.ownership = Ownership(self.agents)
         self.rebalancing_count = 0
         self.consumer_generation_id = -1
