@@ -127,9 +127,10 @@ class SimulatedConsumer:
     def _answered(self, tp: TP, position: int, high_watermark: int) -> None:
         """A fetch came back. When everything is calm the broker answers empty fetches rarely, in the end never: the watermark rests."""
         known, now = self._tails.get(tp), self.machine.wall_us()
-        if known is not None and (known.position, known.high_watermark) == (position, high_watermark):
-            if self.machine.quiet or (self.machine.calm and now - known.fetched_at < CALM_FETCH_WAIT_S * 1e6):
-                return
+        same = known is not None and (known.position, known.high_watermark) == (position, high_watermark)
+        lately = known is not None and now - known.fetched_at < CALM_FETCH_WAIT_S * 1e6
+        if same and (self.machine.quiet or (self.machine.calm and lately)):
+            return
         self._tails[tp] = Tail(position, high_watermark, now // 1000 * 1000)
 
     @staticmethod

@@ -75,7 +75,9 @@ def _bad(rng: random.Random, like: Publication, now_us: int, partitions: int) ->
     if kind == "hole" or like.event is None:
         return Publication(like.topic, like.key, None, None)
     if kind == "too early":
-        return Publication(like.topic, like.key, _value(like.topic, like.event | {"occurred_at": now_us + DAY_US}), None)
+        return Publication(
+            like.topic, like.key, _value(like.topic, like.event | {"occurred_at": now_us + DAY_US}), None
+        )
     if kind == "wrong partition" and partitions > 1:
         foreign = (partition_of(like.key.decode(), partitions) + 1) % partitions
         return Publication(like.topic, like.key, like.value, None, foreign)

@@ -37,7 +37,9 @@ _SUMS = (*MEASURES, "contributors")
 def judged(log: Log, broker: Broker, store: SimulatedStore, lateness_us: int, *, windowed: bool) -> list[str]:
     """What differs, in words. `windowed`: windows and alerts were made as well."""
     fates = _fates(log)
-    accepted = {topic: [event for tp, o in places if (event := log[tp][o].event)] for topic, places in _applied(log, fates)}
+    accepted = {
+        topic: [event for tp, o in places if (event := log[tp][o].event)] for topic, places in _applied(log, fates)
+    }
     results = world(accepted[USAGE_TOPIC], accepted[ITEMS_TOPIC], SAMPLE_PRICES)
     out = differences(tables(store), expected_tables(results))
     out += _accounting(log, fates, store)
@@ -65,9 +67,16 @@ def _fates(log: Log) -> dict[TP, list[str]]:
 
 def _applied(log: Log, fates: dict[TP, list[str]]) -> Iterator[tuple[str, list[tuple[TP, int]]]]:
     for topic in INPUT_TOPICS:
-        yield topic, [
-            (tp, offset) for tp in log if tp.topic == topic for offset, fate in enumerate(fates[tp]) if fate == "applied"
-        ]
+        yield (
+            topic,
+            [
+                (tp, offset)
+                for tp in log
+                if tp.topic == topic
+                for offset, fate in enumerate(fates[tp])
+                if fate == "applied"
+            ],
+        )
 
 
 def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> Iterator[str]:
@@ -89,7 +98,12 @@ def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> 
             continue
         if row[f"{side}_next"] != len(found):
             yield f"{tp}: read to {row[f'{side}_next']} of {len(found)}"
-        for fate, column in (("applied", "applied"), ("duplicate", "duplicates"), ("dead", "dead"), ("missing", "missing")):
+        for fate, column in (
+            ("applied", "applied"),
+            ("duplicate", "duplicates"),
+            ("dead", "dead"),
+            ("missing", "missing"),
+        ):
             wanted = [offset for offset, became in enumerate(found) if became == fate]
             if row[f"{side}_{column}"] != len(wanted):
                 yield f"{tp}: counted {row[f'{side}_{column}']} {fate}, there are {len(wanted)}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,7 +55,9 @@ class Failed(Exception):
 class Simulation:
     """The world of one seed."""
 
-    def __init__(self, seed: int, loop: VirtualLoop, trace: Trace | None) -> None:
+    def __init__(
+        self, seed: int, loop: VirtualLoop, trace: Trace | None, store: SimulatedStore, kinds: Sequence[str]
+    ) -> None:
         self.time = loop.time
         self.seed, self.rng, self.trace = seed, random.Random(seed), trace
         rng = self.rng
@@ -72,7 +74,7 @@ class Simulation:
         )
         self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
         partitions = rng.choice((1, 2, 2))
-        self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), SimulatedStore()
+        self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), store
         self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
         self.workers: list[Worker] = []
         self.calm = self.quiet = False
@@ -85,7 +87,7 @@ class Simulation:
         self._left = rng.choice((0, 2, 4, 8))
         self._every = rng.choice((4, 15, 50))
         self._next = self._drawn_pause()
-        self._kinds = [kind for kind in KINDS if rng.random() < 0.6]
+        self._kinds = [kind for kind in kinds if rng.random() < 0.6]
 
     def now_us(self) -> int:
         return BEGIN_US + round(self.time() * 1e6)
@@ -192,7 +194,9 @@ class Simulation:
             if self.time() > deadline:
                 return [self._restless()]
             await asyncio.sleep(10)
-        return judged(self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000, windowed=windowed)
+        return judged(
+            self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000, windowed=windowed
+        )
 
     def _end_faults(self) -> None:
         self.calm = True
@@ -223,11 +227,14 @@ class Simulation:
 
     def _behind(self) -> list[tuple[TP, int, int]]:
         """Partitions whose end has not been reached, as the group and the store see it."""
-        stored = {tp: 0 for tp in self.broker.logs}
+        stored = dict.fromkeys(self.broker.logs, 0)
         for row in self.store.rows("checkpoints"):
             for topic, side in zip(INPUT_TOPICS, ("usage", "items"), strict=True):
                 stored[TP(topic, row["kpart"])] = row[f"{side}_next"]
-        for topic, table, place in ((PANES_TOPIC, "window_checkpoints", "upart"), (WINDOWS_TOPIC, "alert_checkpoints", "wpart")):
+        for topic, table, place in (
+            (PANES_TOPIC, "window_checkpoints", "upart"),
+            (WINDOWS_TOPIC, "alert_checkpoints", "wpart"),
+        ):
             stored |= {TP(topic, row[place]): row["next_offset"] for row in self.store.rows(table)}
         at = {tp: min(self.group.committed.get(tp, 0), stored[tp]) for tp in stored if tp.topic in self._consumed}
         return [(tp, position, end) for tp, position in at.items() if position < (end := len(self.broker.logs[tp]))]
@@ -237,17 +244,21 @@ class Simulation:
         return f"never came to rest: {behind or 'published without end'}"
 
 
-_DEFAULTS: dict[str, Any] = {name: info.get_default(call_default_factory=True) for name, info in Settings.model_fields.items()}
+_DEFAULTS: dict[str, Any] = {
+    name: info.get_default(call_default_factory=True) for name, info in Settings.model_fields.items()
+}
 STEP_EVERY_S = 20.0
 """The window agent steps this often here: a run covers minutes, and each step costs milliseconds."""
 
 
-def simulate(seed: int, trace: Trace | None = None) -> Outcome:
-    """One run."""
+def simulate(
+    seed: int, trace: Trace | None = None, store: SimulatedStore | None = None, kinds: Sequence[str] = KINDS
+) -> Outcome:
+    """One run, with faults of some kinds, on an empty store."""
     window_agent.STEP_EVERY_S = STEP_EVERY_S
     structlog.configure(processors=[_Told(trace)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
     loop = VirtualLoop()
-    simulation = Simulation(seed, loop, trace)
+    simulation = Simulation(seed, loop, trace, store or SimulatedStore(), kinds)
     loop.set_task_factory(owned_task)  # type: ignore[arg-type]
     loop.set_exception_handler(lambda _loop, _context: None)
     try:

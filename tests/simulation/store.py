@@ -23,9 +23,7 @@ KEYS = {
 }
 _PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String}
 _POSITIONS = pl.List(pl.List(pl.Int64))
-_ALERTS = {
-    name: pl.Int64 if isinstance(kind, pl.Datetime) else kind for name, kind in alert_rows([]).schema.items()
-}
+_ALERTS = {name: pl.Int64 if isinstance(kind, pl.Datetime) else kind for name, kind in alert_rows([]).schema.items()}
 _WINDOWS = {**{name: kind for name, kind in WINDOW_SCHEMA.items() if name != "watermark"}, "window_end": pl.Int64}
 _STORED_WINDOWS = {**WINDOW_SCHEMA, "written_at": TIME, "version": pl.UInt64}
 
@@ -50,6 +48,7 @@ _SETTINGS = {
     "value_rules": pl.DataFrame(Rules.shipped().rows_for_tables(), infer_schema_length=None),
     "price_book": pl.DataFrame([line._asdict() for line in SAMPLE_PRICES]),
 }
+
 
 class SimulatedStore(MemoryStore):
     """ClickHouse. Windows stay columns: there are hundreds of them for each event."""

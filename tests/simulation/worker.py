@@ -103,15 +103,13 @@ class Worker:
 
     async def online(self) -> None:
         """Wait until the broker can be reached."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < self.cut_off_until:
-            await asyncio.sleep(self.cut_off_until - loop.time())
+        while (rest := self.cut_off_until - self.world.time()) > 0:
+            await asyncio.sleep(rest)
             await self._awake()
 
     async def _awake(self) -> None:
-        loop = asyncio.get_running_loop()
-        while loop.time() < self.frozen_until and not self.dead:
-            await asyncio.sleep(self.frozen_until - loop.time())
+        while (rest := self.frozen_until - self.world.time()) > 0 and not self.dead:  # noqa: ASYNC110 - it may freeze again
+            await asyncio.sleep(rest)
         if self.dead:
             raise Crashed
 
