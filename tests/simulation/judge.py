@@ -91,11 +91,11 @@ def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> 
     checkpoints = {row["kpart"]: row for row in store.rows("checkpoints")}
     for tp, found in fates.items():
         side = "usage" if tp.topic == USAGE_TOPIC else "items"
-        row = checkpoints.get(tp.partition)
-        if row is None:
+        if tp.partition not in checkpoints:
             if found:
                 yield f"{tp}: {len(found)} records, no checkpoint"
             continue
+        row = checkpoints[tp.partition]
         if row[f"{side}_next"] != len(found):
             yield f"{tp}: read to {row[f'{side}_next']} of {len(found)}"
         for fate, column in (

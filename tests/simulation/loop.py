@@ -36,11 +36,17 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def _process_events(self, event_list: list[Any]) -> None:
         """There are none."""
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
         """As with real threads: who stops waiting does not stop the step."""
         outside = self.create_future()
         self.create_task(executor.run(lambda: func(*args), outside))
         return outside
+
+
+Message = tuple[str, Any]
+"""To a thread: step, answer or failed. From it: asks, done or failed."""
 
 
 class Puppet:
@@ -52,10 +58,10 @@ class Puppet:
         self._loop_goes, self._thread_goes = threading.Lock(), threading.Lock()
         self._loop_goes.acquire()
         self._thread_goes.acquire()
-        self._message: tuple[str, Any] = ("", None)
+        self._message: Message = ("", None)
         threading.Thread(target=self._live, daemon=True).start()
 
-    def resume(self, kind: str, value: Any) -> tuple[str, Any]:
+    def resume(self, kind: str, value: Any) -> Message:
         """Give the thread a step, an answer or an error; returns what it says next: asks, done or failed."""
         self._message = (kind, value)
         self._thread_goes.release()
@@ -66,13 +72,16 @@ class Puppet:
     def ask(cls, request: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
         """In a step: have the loop run a coroutine; returns or raises what that does."""
         self: Puppet = cls._of_thread.puppet
-        self._message = ("asks", request)
+        kind, answer = self._said("asks", request)
+        if kind == "failed":
+            raise answer
+        return answer
+
+    def _said(self, kind: str, value: Any) -> Message:
+        self._message = (kind, value)
         self._loop_goes.release()
         self._thread_goes.acquire()
-        kind, value = self._message
-        if kind == "failed":
-            raise value
-        return value
+        return self._message
 
     def _live(self) -> None:
         self._of_thread.puppet = self

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,7 +162,8 @@ class Simulation:
         background = [asyncio.ensure_future(body) for body in (self.group.coordinate(), self._supervise())]
         story = asyncio.ensure_future(self._story())
         try:
-            await asyncio.wait([story, self._broken], return_when=asyncio.FIRST_COMPLETED)
+            ends: list[asyncio.Future[Any]] = [story, self._broken]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if self._broken.done() and (error := self._broken.exception()):
                 return [f"a worker stopped: {error!r}"]
             return story.result()
@@ -276,7 +277,7 @@ class _Told:
     def __init__(self, trace: Trace | None) -> None:
         self.trace = trace
 
-    def __call__(self, _logger: Any, level: str, event: dict[str, Any]) -> Any:
+    def __call__(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
         if self.trace is not None:
             what = event.pop("event")
             self.trace(f"{'':10s}      {level}: {what} {event}")

@@ -25,7 +25,7 @@ _PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl
 _POSITIONS = pl.List(pl.List(pl.Int64))
 _ALERTS = {name: pl.Int64 if isinstance(kind, pl.Datetime) else kind for name, kind in alert_rows([]).schema.items()}
 _WINDOWS = {**{name: kind for name, kind in WINDOW_SCHEMA.items() if name != "watermark"}, "window_end": pl.Int64}
-_STORED_WINDOWS = {**WINDOW_SCHEMA, "written_at": TIME, "version": pl.UInt64}
+_STORED_WINDOWS: dict[str, Any] = {**WINDOW_SCHEMA, "written_at": TIME, "version": pl.UInt64}
 
 COLUMNS: dict[str, dict[str, Any]] = {
     "windows/tenants": {"tenant": pl.String},

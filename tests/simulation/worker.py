@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextvars import ContextVar, copy_context
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.context import SimulatedContext
 from tests.simulation.store import SimulatedStore
 
-AGENTS: dict[AgentName, Callable[[Any], BatchAgent]] = {"join": JoinAgent, "windows": WindowAgent, "alerts": AlertAgent}
+AGENTS: dict[AgentName, Any] = {"join": JoinAgent, "windows": WindowAgent, "alerts": AlertAgent}
 HEARTBEAT_S = 4.0
 
 
@@ -62,7 +62,7 @@ class Worker:
         self.consumer = SimulatedConsumer(self)
         self.settings = world.settings.model_copy(update={"agents": agents})
         self.context = SimulatedContext(self.settings, world.broker.partitions, name, host=self)
-        self.agents = [AGENTS[agent](self.context) for agent in agents]
+        self.agents: list[BatchAgent] = [AGENTS[agent](self.context) for agent in agents]
         self.ownership = Ownership(self.agents)
         self.rebalancing_count = 0
         self.consumer_generation_id = -1
