@@ -33,6 +33,7 @@ class Machine(Protocol):
     @property
     def quiet(self) -> bool: ...
     async def step(self, kind: str, what: str) -> str: ...
+    async def awake(self) -> None: ...
     async def online(self) -> None: ...
     def wall_us(self) -> int: ...
 
@@ -109,11 +110,11 @@ class SimulatedConsumer:
                         self.queues[tp.topic].put_nowait(batch)
             if not found:
                 await asyncio.sleep(self.machine.rng.uniform(0.1, FETCH_WAIT_S))
-                await self.machine.step("fetch", "")
+                await self.machine.awake()
 
     def _next(self, tp: TP, seat: Seat) -> Batch | None:
         log, begin = self.machine.broker.logs[tp], self._positions[tp]
-        end = min(len(log), begin + self.machine.rng.choice((1, 2, 3, 8, 50)))
+        end = min(len(log), begin + self.machine.rng.choice((1, 3, 8, 50)))
         self._positions[tp] = end
         self._answered(tp, end, len(log))
         if begin == end:

@@ -30,7 +30,7 @@ class Publication:
 
 def publications(rng: random.Random, now_us: int, partitions: int) -> list[Publication]:
     """In the order in which they are published; occurred about `now_us`, most within hours, some days ago."""
-    many = rng.choice((3, 6, 12))
+    many = rng.choice((2, 4, 10))
     world = random_world(rng, many, many)
     moments = _moments(rng, now_us)
     out: list[Publication] = []

@@ -20,7 +20,6 @@ class Stage(Protocol):
 
     def start_worker(self) -> None: ...
     def stop_worker(self, worker: Worker) -> None: ...
-    def back_up(self) -> None: ...
     def restore(self) -> bool: ...
 
 
@@ -66,12 +65,6 @@ def clock_jump(stage: Stage, worker: Worker) -> bool:
     return True
 
 
-def backup(stage: Stage, worker: Worker) -> bool:
-    """The store is backed up. No harm in itself."""
-    stage.back_up()
-    return True
-
-
 def restore(stage: Stage, worker: Worker) -> bool:
     """The store is lost and restored from the last backup; nobody runs meanwhile."""
     return stage.restore()
@@ -84,10 +77,12 @@ ANYWHERE: Final[dict[str, Fault]] = {
     "join": join,
     "leave": leave,
     "clock jump": clock_jump,
-    "backup": backup,
     "restore": restore,
 }
 """Strike a worker at any step."""
+
+SELDOM: Final = ("compute", "fetch", "ask", "answer", "join")
+"""Steps that are many, and little happens between two of them: most faults pass them by."""
 
 STEPS: Final[dict[str, tuple[str, ...]]] = {
     "insert": ("error", "lost answer", "part", "slow"),

@@ -18,7 +18,7 @@ from streams.detect.policy import AlertPolicy
 from streams.detect.words import instant
 from streams.events.keys import partition_of
 from streams.windows.families import FAMILIES, WINDOW_KEY, WINDOW_SCHEMA
-from streams.windows.measures import DAY_US, MEASURES
+from streams.windows.measures import MEASURES
 from streams.windows.updates import WINDOWS, unpack
 from tests.e2e.results import differences, expected_tables, tables
 from tests.oracle.value import SAMPLE_PRICES
@@ -34,8 +34,11 @@ _SLIDES = {family.size: family.slide_us for family in FAMILIES}
 _SUMS = (*MEASURES, "contributors")
 
 
-def judged(log: Log, broker: Broker, store: SimulatedStore, lateness_us: int, *, windowed: bool) -> list[str]:
-    """What differs, in words. `windowed`: windows and alerts were made as well."""
+def judged(
+    log: Log, broker: Broker, store: SimulatedStore, lateness_us: int, *, windowed: bool, ahead_us: int
+) -> list[str]:
+    """What differs, in words. `windowed`: windows and alerts were made as well; compared are those that end up to `ahead_us` after the
+    watermark: final ones, and provisional ones as far as they have begun their last slide."""
     fates = _fates(log)
     accepted = {
         topic: [event for tp, o in places if (event := log[tp][o].event)] for topic, places in _applied(log, fates)
@@ -44,7 +47,7 @@ def judged(log: Log, broker: Broker, store: SimulatedStore, lateness_us: int, *,
     out = differences(tables(store), expected_tables(results))
     out += _accounting(log, fates, store)
     if windowed:
-        out += _windows(store, results, broker.partitions, lateness_us)
+        out += _windows(store, results, broker.partitions, lateness_us, ahead_us)
         out += _alerts(broker, store, lateness_us)
     return out
 
@@ -115,7 +118,9 @@ def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> 
 # --- windows ------------------------------------------------------------------------------------------------------------------------
 
 
-def _windows(store: SimulatedStore, results: Results, partitions: int, lateness_us: int) -> Iterator[str]:
+def _windows(
+    store: SimulatedStore, results: Results, partitions: int, lateness_us: int, ahead_us: int
+) -> Iterator[str]:
     """All windows that begin their last slide before the watermark, with their sums; final from end + lateness on."""
     watermarks = {row["upart"]: row["watermark"] for row in store.rows("window_checkpoints")}
     if len(watermarks) < partitions:
@@ -124,7 +129,7 @@ def _windows(store: SimulatedStore, results: Results, partitions: int, lateness_
     watermark = max(watermarks.values())
     wanted = {
         tuple(key): tuple(sums.get(name, 0) for name in _SUMS)
-        for key, sums in results.windows(watermark + DAY_US + lateness_us, lateness_us).items()
+        for key, sums in results.windows(watermark + ahead_us + lateness_us, lateness_us).items()
         if key.end - _SLIDES[key.size] <= watermarks[partition_of(key.tenant, partitions)]
     }
     rows = store.windows().with_columns(pl.col("window_end").cast(pl.Int64))
@@ -132,7 +137,7 @@ def _windows(store: SimulatedStore, results: Results, partitions: int, lateness_
     wrong = 0
     for row in rows.select(*WINDOW_KEY, *_SUMS, "status").iter_rows():
         key, sums, status = row[:8], row[8:-1], row[-1]
-        if any(sums):
+        if any(sums) and key[-1] <= watermark + ahead_us:
             found[key] = sums
         final = key[-1] + lateness_us <= watermarks[partition_of(key[0], partitions)]
         wrong += status != ("final" if final else "provisional")

@@ -46,4 +46,5 @@ def _simulated(seeds: range, trace: bool) -> list[Outcome]:
     from tests.simulation.run import simulate  # noqa: PLC0415 - only here is the environment as Polars wants it
 
     gc.freeze()
+    gc.set_threshold(20_000)  # frames are no garbage of cycles
     return [simulate(seed, print if trace else None) for seed in seeds]

@@ -14,9 +14,10 @@ from faust.types import TP
 
 from streams.agents import windows as window_agent
 from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
+from streams.windows.measures import DAY_US, PANE_US
 from tests.simulation.broker import CONSUMED, Broker, Group
 from tests.simulation.events import publications
-from tests.simulation.faults import ANYWHERE, KINDS, SESSION_S, STEPS
+from tests.simulation.faults import ANYWHERE, KINDS, SELDOM, SESSION_S, STEPS
 from tests.simulation.judge import Log, judged
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.store import Backup, SimulatedStore
@@ -24,6 +25,8 @@ from tests.simulation.worker import Crashed, Worker, owned_task
 
 BEGIN_US = 1_767_956_400_000_000
 """2026-01-09 11:00 UTC: when every run begins."""
+BACKUP_EVERY = 40
+"""Steps between two backups of the store."""
 REST_S = 70.0
 """Nothing was published for this long, longer than any throttle of the window agent: nothing more will be."""
 LONGEST_S = 6 * 3600.0
@@ -73,7 +76,7 @@ class Simulation:
             }
         )
         self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
-        partitions = rng.choice((1, 2, 2))
+        partitions = rng.choice((1, 1, 2, 2, 3))
         self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), store
         self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
         self.workers: list[Worker] = []
@@ -84,8 +87,8 @@ class Simulation:
         self._wanted = rng.choice((1, 2, 2, 3))
         self._backup: Backup | None = None
         self._broken: asyncio.Future[None] | None = None
-        self._left = rng.choice((0, 2, 4, 8))
-        self._every = rng.choice((4, 15, 50))
+        self._left = rng.choice((0, 3, 6, 12))
+        self._every = rng.choice((3, 10, 30))
         self._next = self._drawn_pause()
         self._kinds = [kind for kind in kinds if rng.random() < 0.6]
 
@@ -106,9 +109,6 @@ class Simulation:
     def stop_worker(self, worker: Worker) -> None:
         worker.spawn(worker.leave())
 
-    def back_up(self) -> None:
-        self._backup = self.store.backup()
-
     def restore(self) -> bool:
         if self._backup is None:
             return False
@@ -124,8 +124,12 @@ class Simulation:
         self.steps += 1
         if self.trace is not None:
             self.say(worker.name, f"{kind} {what}")
+        if self.calm:
+            return ""
+        if "restore" in self._kinds and self.steps % BACKUP_EVERY == 0:
+            self._backup = self.store.backup()
         self._next -= 1
-        if self._next > 0 or self.calm:
+        if self._next > 0 or (kind in SELDOM and self.rng.random() < 0.8):
             return ""
         own = [name for effect in STEPS.get(kind, ()) if (name := f"{kind}: {effect}") in self._kinds]
         anywhere = [name for name in ANYWHERE if name in self._kinds]
@@ -179,7 +183,7 @@ class Simulation:
     async def _story(self) -> list[str]:
         rng = self.rng
         for one in publications(rng, self.now_us(), self.broker.partitions):
-            if rng.random() < 0.4:
+            if rng.random() < 0.3:
                 await asyncio.sleep(rng.expovariate(0.1))
             self.log[self.broker.append(one.topic, one.key, one.value, one.partition)].append(one)
         await asyncio.sleep(rng.uniform(0, 120))
@@ -196,8 +200,9 @@ class Simulation:
                 return [self._restless()]
             await asyncio.sleep(10)
         return judged(
-            self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000, windowed=windowed
-        )
+            self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000,
+            windowed=windowed, ahead_us=DAY_US if self.seed % 8 == 0 else PANE_US,
+        )  # fmt: skip
 
     def _end_faults(self) -> None:
         self.calm = True

@@ -94,20 +94,21 @@ class Worker:
     async def step(self, kind: str, what: str) -> str:
         """Take the time of one step, during which anything may happen to this worker; says what happens to the step."""
         await asyncio.sleep(self.rng.expovariate(30) if self.rng.random() < 0.97 else self.rng.uniform(0.2, 4.0))
-        await self._awake()
+        await self.awake()
         effect = self.world.strike(self, kind, what)
         if effect == "slow":
             await asyncio.sleep(self.rng.uniform(2.0, 60.0))
-        await self._awake()
+        await self.awake()
         return effect
 
     async def online(self) -> None:
         """Wait until the broker can be reached."""
         while (rest := self.cut_off_until - self.world.time()) > 0:
             await asyncio.sleep(rest)
-            await self._awake()
+            await self.awake()
 
-    async def _awake(self) -> None:
+    async def awake(self) -> None:
+        """Wait until the machine goes on. Raises Crashed when it never will."""
         while (rest := self.frozen_until - self.world.time()) > 0 and not self.dead:  # noqa: ASYNC110 - it may freeze again
             await asyncio.sleep(rest)
         if self.dead:
@@ -145,7 +146,7 @@ class Worker:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_S)
-            await self._awake()
+            await self.awake()
             await self.online()
             if self._rejoin.is_set() or self.consumer.generation < 0:
                 continue
@@ -164,7 +165,7 @@ class Worker:
             await self.online()
             joined = self.group.join(self.name, topics)
             generation, assigned = await joined
-            await self._awake()
+            await self.awake()
             self._rejoin.clear()
             self.consumer.generation, self.consumer.assigned = generation, assigned
             self.consumer_generation_id = generation
@@ -172,7 +173,7 @@ class Worker:
             self.world.say(self.name, f"generation {generation}: {told}")
             self._assigned.set()
             await self._rejoin.wait()
-            await self._awake()
+            await self.awake()
             await self._revoke()
 
     async def _revoke(self) -> None:
