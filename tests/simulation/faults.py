@@ -66,7 +66,7 @@ def clock_jump(stage: Stage, worker: Worker) -> bool:
 
 
 def restore(stage: Stage, worker: Worker) -> bool:
-    """The store is lost and restored from the last backup; nobody runs meanwhile."""
+    """The store is lost and restored from some backup; nobody runs meanwhile."""
     return stage.restore()
 
 

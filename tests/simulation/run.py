@@ -25,8 +25,8 @@ from tests.simulation.worker import Crashed, Worker, owned_task
 
 BEGIN_US = 1_767_956_400_000_000
 """2026-01-09 11:00 UTC: when every run begins."""
-BACKUP_EVERY = 40
-"""Steps between two backups of the store."""
+BACKED_UP = 0.1
+"""Share of the inserts before which the store is backed up."""
 REST_S = 70.0
 """Nothing was published for this long, longer than any throttle of the window agent: nothing more will be."""
 LONGEST_S = 6 * 3600.0
@@ -85,7 +85,7 @@ class Simulation:
         self._started = 0
         self._consumed = INPUT_TOPICS if self.deployment is JOIN_ONLY else CONSUMED
         self._wanted = rng.choice((1, 2, 2, 3))
-        self._backup: Backup | None = None
+        self._backups: list[Backup] = []
         self._broken: asyncio.Future[None] | None = None
         self._left = rng.choice((0, 3, 6, 12))
         self._every = rng.choice((3, 10, 30))
@@ -110,11 +110,11 @@ class Simulation:
         worker.spawn(worker.leave())
 
     def restore(self) -> bool:
-        if self._backup is None:
+        if not self._backups:
             return False
         for worker in self.workers:
             worker.crash()
-        self.store.restore(self._backup)
+        self.store.restore(self.rng.choice(self._backups))
         return True
 
     # --- what workers tell ----------------------------------------------------------------------------------------------------------
@@ -126,8 +126,8 @@ class Simulation:
             self.say(worker.name, f"{kind} {what}")
         if self.calm:
             return ""
-        if "restore" in self._kinds and self.steps % BACKUP_EVERY == 0:
-            self._backup = self.store.backup()
+        if kind == "insert" and "restore" in self._kinds and self.rng.random() < BACKED_UP:
+            self._backups.append(self.store.backup())
         self._next -= 1
         if self._next > 0 or (kind in SELDOM and self.rng.random() < 0.8):
             return ""
