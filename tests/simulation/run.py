@@ -182,7 +182,11 @@ class Simulation:
 
     async def _story(self) -> list[str]:
         rng = self.rng
-        for one in publications(rng, self.now_us(), self.broker.partitions):
+        found = publications(rng, self.now_us(), self.broker.partitions)
+        lull = rng.randrange(2 * len(found) + 1)  # long enough for the idle rule: what comes after it is late
+        for number, one in enumerate(found):
+            if number == lull:
+                await asyncio.sleep(rng.uniform(80, 250))
             if rng.random() < 0.3:
                 await asyncio.sleep(rng.expovariate(0.1))
             self.log[self.broker.append(one.topic, one.key, one.value, one.partition)].append(one)
