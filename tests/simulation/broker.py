@@ -30,6 +30,7 @@ class Broker:
     def __init__(self, partitions: int, now_us: Callable[[], int]) -> None:
         self.partitions, self.now_us = partitions, now_us
         self.logs = {TP(topic, p): list[Record]() for topic in TOPICS for p in range(partitions)}
+        self.ids = {topic: f"id of {topic}" for topic in TOPICS}
         self.appended_at = 0.0
         """Loop time of the last append to any log."""
 

@@ -12,7 +12,9 @@ import numpy as np
 from faust.types import TP
 
 from streams.agents.batches import Batch
+from streams.agents.topics import TopicState
 from streams.agents.transport import CREDIT, Seat, Tail
+from streams.config import INPUT_TOPICS, TOPICS
 from streams.errors import Fenced
 from tests.simulation.broker import Broker, Group, Refused
 
@@ -33,6 +35,7 @@ class Machine(Protocol):
     @property
     def quiet(self) -> bool: ...
     async def step(self, kind: str, what: str) -> str: ...
+    def rejoin(self) -> None: ...
     async def awake(self) -> None: ...
     async def online(self) -> None: ...
     def wall_us(self) -> int: ...
@@ -69,6 +72,20 @@ class SimulatedConsumer:
         await self.machine.step("ask", "earliest offsets")
         await self.machine.online()
         return dict.fromkeys(sorted(tps), 0)
+
+    async def log_ends(self) -> dict[TP, int]:
+        await self.machine.step("ask", "log ends")
+        await self.machine.online()
+        return {tp: len(log) for tp, log in self.machine.broker.logs.items() if tp.topic in INPUT_TOPICS}
+
+    async def topics(self) -> dict[str, TopicState]:
+        await self.machine.step("ask", "topics")
+        await self.machine.online()
+        broker = self.machine.broker
+        return {topic: TopicState(broker.ids[topic], broker.partitions, 1) for topic in TOPICS}
+
+    async def rejoin(self) -> None:
+        self.machine.rejoin()
 
     async def tails(self) -> dict[TP, Tail]:
         return dict(self._tails)

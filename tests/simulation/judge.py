@@ -17,6 +17,7 @@ from streams.detect.history import OBSERVED_US
 from streams.detect.policy import AlertPolicy
 from streams.detect.words import instant
 from streams.events.keys import partition_of
+from streams.join.partition import OFFSET_BITS
 from streams.windows.families import FAMILIES, WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import MEASURES
 from streams.windows.updates import WINDOWS, unpack
@@ -99,8 +100,8 @@ def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> 
                 yield f"{tp}: {len(found)} records, no checkpoint"
             continue
         row = checkpoints[tp.partition]
-        if row[f"{side}_next"] != len(found):
-            yield f"{tp}: read to {row[f'{side}_next']} of {len(found)}"
+        if (at := row[f"{side}_next"] & ((1 << OFFSET_BITS) - 1)) != len(found):
+            yield f"{tp}: read to {at} of {len(found)}"
         for fate, column in (
             ("applied", "applied"),
             ("duplicate", "duplicates"),

@@ -14,6 +14,7 @@ from faust.types import TP
 
 from streams.agents import windows as window_agent
 from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
+from streams.join.partition import OFFSET_BITS
 from streams.windows.measures import DAY_US, PANE_US
 from tests.simulation.broker import CONSUMED, Broker, Group
 from tests.simulation.events import publications
@@ -69,7 +70,7 @@ class Simulation:
             | {
                 "flush_interval_s": rng.choice((5.0, 15.0)),
                 "flush_max_rows": rng.choice((3, 1000)),
-                "dedup_horizon_days": rng.choice((1, 7)),
+                "horizon_days": rng.choice((1, 7)),
                 "watermark_idle_s": 60.0,
                 "session_timeout_s": SESSION_S,
                 "take_over_grace_s": rng.choice((0.5, 5.0)),
@@ -240,7 +241,7 @@ class Simulation:
         stored = dict.fromkeys(self.broker.logs, 0)
         for row in self.store.rows("checkpoints"):
             for topic, side in zip(INPUT_TOPICS, ("usage", "items"), strict=True):
-                stored[TP(topic, row["kpart"])] = row[f"{side}_next"]
+                stored[TP(topic, row["kpart"])] = row[f"{side}_next"] & ((1 << OFFSET_BITS) - 1)
         for topic, table, place in (
             (PANES_TOPIC, "window_checkpoints", "upart"),
             (WINDOWS_TOPIC, "alert_checkpoints", "wpart"),

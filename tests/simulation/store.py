@@ -38,6 +38,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "windows/checkpoint": {"next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
     "windows/previous": _WINDOWS,
+    "rebuild/pending": {
+        **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
+    },
     "alerts/checkpoint": {"watermark": pl.Int64},
     "alerts/history": _WINDOWS,
     "alerts/recent": {name: kind for name, kind in _ALERTS.items() if name != "version"},
@@ -142,6 +145,18 @@ class SimulatedStore(MemoryStore):
     def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
         rows = self.windows().filter(wanted)
         return rows.with_columns(pl.col("window_end").cast(pl.Int64)).select(list(_WINDOWS))
+
+    # --- rebuilds -------------------------------------------------------------------------------------------------------------------
+
+    def _rebuild_pending(self, kparts: list[int]) -> Iterable[Row]:
+        return sorted(
+            (
+                {**row, "from_us": row["from_time"], "to_us": row["to_time"]}
+                for row in self.rows("rebuilds")
+                if row["kpart"] in kparts and not row["finished"]
+            ),
+            key=lambda row: (row["kpart"], row["requested_at"]),
+        )
 
     # --- alerts ---------------------------------------------------------------------------------------------------------------------
 

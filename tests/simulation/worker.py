@@ -114,6 +114,10 @@ class Worker:
         if self.dead:
             raise Crashed
 
+    def rejoin(self) -> None:
+        """Leave everybody's assignment to be made again."""
+        self._rejoin.set()
+
     def crash(self) -> None:
         """kill -9: nothing that it was doing goes on."""
         self.dead = True
