@@ -5,10 +5,10 @@ READY := .venv/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench faults lock up clean
+.PHONY: help demo test check bench simulate faults lock clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-6s %s\n' "$$verb" "$$says"; done
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-8s %s\n' "$$verb" "$$says"; done
 	@echo "  Options go in ARGS: make demo ARGS=--exit"
 
 demo: $(READY)  ## 28 days of made traffic through the embedded stack; the result on one screen
@@ -33,8 +33,8 @@ lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade 
 	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	@echo hatchling | $(COMPILE) --extra worker --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
 
-up: $(READY)  ## the embedded stack and its workers, until Ctrl-C
-	@$(BIN)/tokenworth up $(ARGS)
+simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--first 1 --seeds 100000"
+	@$(BIN)/python -m tests.simulation $(ARGS)
 
 clean:  ## remove .venv, caches and the embedded stack's data
 	@rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

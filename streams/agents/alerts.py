@@ -110,7 +110,8 @@ class AlertAgent:
             await consumer.commit_fenced({batch.tp: batch.end}, generation)
         except Fenced as reason:
             log.warning("alerts lost", partition=batch.tp.partition, reason=str(reason))
-            self.parts.pop(batch.tp.partition, None)
+            if self.parts.get(batch.tp.partition) is part:  # else a later take-over has replaced it meanwhile
+                del self.parts[batch.tp.partition]
             return
         for change in changes:
             self.context.metrics.add("tokenworth_alert_transitions_total", state=change.state)

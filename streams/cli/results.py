@@ -57,7 +57,9 @@ def windows(
     team: Team = "",
     by: Annotated[By, typer.Option(help="What a row is.")] = "team",
     size: Annotated[Size, typer.Option(help="Core value per Mtok exists for 7d and 28d.")] = "7d",
-    last: Annotated[int | None, typer.Option(min=1, max=1000, help="Windows to show; default: 1; 8 of one team.")] = None,
+    last: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="Windows to show; default: 1; 8 of one team.")
+    ] = None,
     until: Annotated[datetime | None, typer.Option(help="The latest end to show, UTC; default: now.")] = None,
     tenant: Tenant = "",
     json: AsJson = False,

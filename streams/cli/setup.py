@@ -112,7 +112,9 @@ def _has_results(settings: Settings) -> bool:
 
 def worker(
     *,
-    agents: Annotated[str | None, typer.Option(metavar="join,windows,alerts", help="Agents to run here; default: all.")] = None,
+    agents: Annotated[
+        str | None, typer.Option(metavar="join,windows,alerts", help="Agents to run here; default: all.")
+    ] = None,
     metrics_port: Annotated[
         int | None, typer.Option(help="Port of /metrics, /live and /ready on loopback; default: off.")
     ] = None,

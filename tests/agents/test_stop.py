@@ -10,9 +10,9 @@ from itertools import cycle, islice
 import pytest
 
 from streams.publish.bulk import publish_records
+from tests.agents.publishing import published, recorded
 from tests.agents.watched import dead, hanging, worker
 from tests.e2e.system import System
-from tests.faults.publishing import published, recorded
 
 
 def send(system: System, count: int) -> None:

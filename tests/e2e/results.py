@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from streams.store.client import Client
 from streams.windows.measures import LINE_MEASURES, MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
@@ -11,6 +11,13 @@ from tests.oracle.world import Results
 from tests.store.engine import EngineStore
 
 Found = dict[str, dict[tuple[Any, ...], Any]]
+
+
+class Rows(Protocol):
+    """A store that shows the surviving rows of a table."""
+
+    def rows(self, table: str) -> list[dict[str, Any]]: ...
+
 
 _ITEM = (
     "state", "team", "item_type", "labels", "size_milli", "parent_id", "rule", "work_class", "assistance", "value_milli", "value_assisted",
@@ -24,8 +31,19 @@ _NEVER = 1 << 62
 
 def stored(client: Client, watermark_us: int, lateness_us: int) -> Found:
     """Results as analysts see them: summed over input partitions; windows that are final at a watermark."""
-    store = EngineStore(client)
-    found: Found = {name: {} for name in ("lines", "items", "panes", "fates")}
+    found = tables(EngineStore(client))
+    found["windows"] = _windows(client, watermark_us - lateness_us)
+    found["fates"] = {}
+    for row in client.query(
+        "SELECT *, toInt32(toUnixTimestamp(day) / 86400) AS number FROM spend_fates"
+    ).named_results():
+        _add(found["fates"], (row["tenant"], row["team"], row["number"], row["fate"]), _sums(row, _FATE_SUMS))
+    return found
+
+
+def tables(store: Rows) -> Found:
+    """Lines, items, panes and actors."""
+    found: Found = {name: {} for name in ("lines", "items", "panes")}
     for row in store.rows("work_item_usage"):
         key = tuple(row[name] for name in ("tenant", "work_item_id", "usage_day", "team", "tool", "model"))
         found["lines"][key] = (row["last_at"], _sums(row, LINE_MEASURES))
@@ -42,11 +60,6 @@ def stored(client: Client, watermark_us: int, lateness_us: int) -> Found:
             key = (row["tenant"], *(booking[name] for name in ("team", "tool", "model", "work_class")), at)
             _add(found["panes"], key, _sums(booking, OUTCOME_MEASURES))
     found["panes"] = {key: sums for key, sums in found["panes"].items() if sums}
-    found["windows"] = _windows(client, watermark_us - lateness_us)
-    for row in client.query(
-        "SELECT *, toInt32(toUnixTimestamp(day) / 86400) AS number FROM spend_fates"
-    ).named_results():
-        _add(found["fates"], (row["tenant"], row["team"], row["number"], row["fate"]), _sums(row, _FATE_SUMS))
     return found
 
 
@@ -74,13 +87,7 @@ class Expected:
     def at(self, watermark_us: int) -> Found:
         """What must be stored when windows are complete up to a watermark."""
         results, final_to_us = self._results, watermark_us - self._lateness_us
-        return {
-            "lines": {
-                tuple(key): (line.last_at, _sums(line.measures, LINE_MEASURES)) for key, line in results.ledger.items()
-            },
-            "items": {key: _item(item) for key, item in results.items.items()},
-            "panes": {tuple(key): dict(measures) for key, measures in results.panes.items()},
-            "actors": {tuple(key): len(actors) for key, actors in results.contributors.items()},
+        return expected_tables(results) | {
             "windows": {key: sums for key, sums in self._windows.items() if key[-1] <= final_to_us},
             "fates": {
                 tuple(key): kept
@@ -88,6 +95,18 @@ class Expected:
                 if (kept := _sums(sums, _FATE_SUMS))
             },
         }
+
+
+def expected_tables(results: Results) -> Found:
+    """What `tables` must find."""
+    return {
+        "lines": {
+            tuple(key): (line.last_at, _sums(line.measures, LINE_MEASURES)) for key, line in results.ledger.items()
+        },
+        "items": {key: _item(item) for key, item in results.items.items()},
+        "panes": {tuple(key): dict(measures) for key, measures in results.panes.items()},
+        "actors": {tuple(key): len(actors) for key, actors in results.contributors.items()},
+    }
 
 
 def watermark_us(client: Client) -> int:

@@ -206,7 +206,8 @@ def running_cluster(
     with Loop() as loop:
         kafka = [NetworkLink(port) for port in ports]
         clickhouse = [ClickHouseLink(engine_port) for _ in ports]
-        for link in (*kafka, *clickhouse):
+        links: list[NetworkLink | ClickHouseLink] = [*kafka, *clickhouse]
+        for link in links:
             loop.serve(link)
         proxies = {port: link.port for port, link in zip(ports, kafka, strict=True)}
         with Stack(

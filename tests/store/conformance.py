@@ -50,15 +50,15 @@ ODD_TEXTS = (
 
 def rows_of(name: str, answer: pl.DataFrame) -> Counter[tuple[Any, ...]]:
     """An answer without order, nested values as tuples."""
-    found = Counter(_hashable(row) for row in answer.select(list(ANSWERS[name])).iter_rows())
+    found = Counter(hashable(row) for row in answer.select(list(ANSWERS[name])).iter_rows())
     return Counter(found.keys()) if name in SHOWS_OLD_VERSIONS else found
 
 
-def _hashable(value: Any) -> Any:
+def hashable(value: Any) -> Any:
     if isinstance(value, dict):
-        return tuple(_hashable(v) for v in value.values())
+        return tuple(hashable(v) for v in value.values())
     if isinstance(value, list | tuple):
-        return tuple(_hashable(v) for v in value)
+        return tuple(hashable(v) for v in value)
     return plain(value)
 
 

@@ -1,0 +1,158 @@
+"""A worker's consumer: what streams/agents/transport.py does over aiokafka, over the simulated broker."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import numpy as np
+from faust.types import TP
+
+from streams.agents.batches import Batch
+from streams.agents.topics import TopicState
+from streams.agents.transport import CREDIT, Seat, Tail
+from streams.config import INPUT_TOPICS, TOPICS
+from streams.errors import Fenced
+from tests.simulation.broker import Broker, Group, Refused
+
+FETCH_WAIT_S = 4.0
+CALM_FETCH_WAIT_S = 300.0
+
+
+class Machine(Protocol):
+    """Where a consumer runs."""
+
+    name: str
+    broker: Broker
+    group: Group
+    rng: random.Random
+
+    @property
+    def calm(self) -> bool: ...
+    @property
+    def quiet(self) -> bool: ...
+    async def step(self, kind: str, what: str) -> str: ...
+    def rejoin(self) -> None: ...
+    async def awake(self) -> None: ...
+    async def online(self) -> None: ...
+    def wall_us(self) -> int: ...
+
+
+class SimulatedConsumer:
+    """Positions of one member. `seats` and `generation` are set by the worker at each rebalance."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.generation = -1
+        self.assigned: frozenset[TP] = frozenset()
+        self.queues: defaultdict[str, asyncio.Queue[Batch]] = defaultdict(asyncio.Queue)
+        self._seats: dict[TP, Seat] = {}
+        self._positions: dict[TP, int] = {}
+        self._tails: dict[TP, Tail] = {}
+        self._unfinished: defaultdict[tuple[TP, int], int] = defaultdict(int)
+
+    def assignment(self) -> set[TP]:
+        return set(self.assigned)
+
+    def take_seats(self, seats: Mapping[TP, Seat]) -> None:
+        """Read on from here."""
+        self._seats = dict(sorted(seats.items()))
+        self._positions = {tp: seat.offset for tp, seat in self._seats.items()}
+        self._tails = {}
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        await self.machine.step("ask", "committed offsets")
+        await self.machine.online()
+        return {tp: self.machine.group.committed.get(tp) for tp in sorted(tps)}
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        await self.machine.step("ask", "earliest offsets")
+        await self.machine.online()
+        return dict.fromkeys(sorted(tps), 0)
+
+    async def log_ends(self) -> dict[TP, int]:
+        await self.machine.step("ask", "log ends")
+        await self.machine.online()
+        return {tp: len(log) for tp, log in self.machine.broker.logs.items() if tp.topic in INPUT_TOPICS}
+
+    async def topics(self) -> dict[str, TopicState]:
+        await self.machine.step("ask", "topics")
+        await self.machine.online()
+        broker = self.machine.broker
+        return {topic: TopicState(broker.ids[topic], broker.partitions, 1) for topic in TOPICS}
+
+    async def rejoin(self) -> None:
+        self.machine.rejoin()
+
+    async def tails(self) -> dict[TP, Tail]:
+        return dict(self._tails)
+
+    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
+        """As the transport: checked here, then by the group, and tried again while the broker is away."""
+        while True:
+            if self.generation != generation or not offsets.keys() <= self.assigned:
+                raise Fenced(f"generation {generation} is over")
+            effect = await self.machine.step("commit", self._told(offsets))
+            await self.machine.online()
+            if effect != "error":
+                try:
+                    self.machine.group.commit(self.machine.name, generation, offsets)
+                except Refused:
+                    raise Fenced(f"the group refused generation {generation}") from None
+            await self.machine.step("answer", "commit")
+            if effect not in {"error", "lost answer"}:
+                return
+            await asyncio.sleep(0.1)
+
+    def finished(self, batch: Batch) -> None:
+        key = (batch.tp, batch.epoch)
+        if self._unfinished.get(key):
+            self._unfinished[key] -= 1
+
+    async def fetch(self) -> None:
+        """Hand out batches for as long as the worker lives."""
+        while True:
+            found = False
+            for tp, seat in list(self._seats.items()):
+                if self._seats.get(tp) == seat and self._unfinished[tp, seat.epoch] < CREDIT:
+                    await self.machine.online()
+                    batch = self._next(tp, seat)
+                    if batch is not None:
+                        found = True
+                        self._unfinished[tp, seat.epoch] += 1
+                        await self.machine.step("fetch", f"{tp.topic}[{tp.partition}] {batch.begin}..{batch.end}")
+                        self.queues[tp.topic].put_nowait(batch)
+            if not found:
+                await asyncio.sleep(self.machine.rng.uniform(0.1, FETCH_WAIT_S))
+                await self.machine.awake()
+
+    def _next(self, tp: TP, seat: Seat) -> Batch | None:
+        log, begin = self.machine.broker.logs[tp], self._positions[tp]
+        end = min(len(log), begin + self.machine.rng.choice((1, 3, 8, 50)))
+        self._positions[tp] = end
+        self._answered(tp, end, len(log))
+        if begin == end:
+            return None
+        found = [(offset, record) for offset in range(begin, end) if (record := log[offset]).value is not None]
+        return Batch(
+            tp, seat.epoch, self.generation, begin, end,
+            [record.value for _, record in found],
+            np.array([offset for offset, _ in found], np.int64),
+            np.array([record.at_us for _, record in found], np.int64),
+        )  # fmt: skip
+
+    def _answered(self, tp: TP, position: int, high_watermark: int) -> None:
+        """A fetch came back. When everything is calm the broker answers empty fetches rarely, in the end never: the watermark rests."""
+        known, now = self._tails.get(tp), self.machine.wall_us()
+        same = known is not None and (known.position, known.high_watermark) == (position, high_watermark)
+        lately = known is not None and now - known.fetched_at < CALM_FETCH_WAIT_S * 1e6
+        if same and (self.machine.quiet or (self.machine.calm and lately)):
+            return
+        self._tails[tp] = Tail(position, high_watermark, now // 1000 * 1000)
+
+    @staticmethod
+    def _told(offsets: Mapping[TP, int]) -> str:
+        return " ".join(f"{tp.topic}[{tp.partition}]={offset}" for tp, offset in sorted(offsets.items()))

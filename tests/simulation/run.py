@@ -1,0 +1,297 @@
+"""One run: publish a small world while faults strike, let everything come to rest, and judge."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from faust.types import TP
+
+from streams.agents import windows as window_agent
+from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
+from streams.join.partition import OFFSET_BITS
+from streams.windows.measures import DAY_US, PANE_US
+from tests.simulation.broker import CONSUMED, Broker, Group
+from tests.simulation.events import publications
+from tests.simulation.faults import ANYWHERE, KINDS, SELDOM, SESSION_S, STEPS
+from tests.simulation.judge import Log, judged
+from tests.simulation.loop import VirtualLoop
+from tests.simulation.store import Backup, SimulatedStore
+from tests.simulation.worker import Crashed, Worker, owned_task
+
+BEGIN_US = 1_767_956_400_000_000
+"""2026-01-09 11:00 UTC: when every run begins."""
+BACKED_UP = 0.1
+"""Share of the inserts before which the store is backed up."""
+REST_S = 70.0
+"""Nothing was published for this long, longer than any throttle of the window agent: nothing more will be."""
+LONGEST_S = 6 * 3600.0
+"""A run that has not come to rest by then never will."""
+
+Deployment = tuple[tuple[AgentName, ...], ...]
+JOIN_ONLY: Deployment = (("join",),)
+TOGETHER: Deployment = (("join", "windows", "alerts"),)
+APART: Deployment = (("join",), ("windows", "alerts"))
+"""Which agents the workers run, by turns. Without windows a run costs half as much: the join has the most to lose."""
+
+Trace = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did and found."""
+
+    seed: int
+    faults: Counter[str]
+    steps: int
+    differences: list[str] = field(default_factory=list)
+
+
+class Failed(Exception):
+    """A worker stopped because of an error that is no fault of the surroundings."""
+
+
+class Simulation:
+    """The world of one seed."""
+
+    def __init__(
+        self, seed: int, loop: VirtualLoop, trace: Trace | None, store: SimulatedStore, kinds: Sequence[str]
+    ) -> None:
+        self.time = loop.time
+        self.seed, self.rng, self.trace = seed, random.Random(seed), trace
+        rng = self.rng
+        self.settings = Settings.model_construct(
+            **_DEFAULTS
+            | {
+                "flush_interval_s": rng.choice((5.0, 15.0)),
+                "flush_max_rows": rng.choice((3, 1000)),
+                "horizon_days": rng.choice((1, 7)),
+                "watermark_idle_s": 60.0,
+                "session_timeout_s": SESSION_S,
+                "take_over_grace_s": rng.choice((0.5, 5.0)),
+            }
+        )
+        self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
+        partitions = rng.choice((1, 1, 2, 2, 3))
+        self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), store
+        self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
+        self.workers: list[Worker] = []
+        self.calm = self.quiet = False
+        self.steps, self.faults = 0, Counter[str]()
+        self._started = 0
+        self._consumed = INPUT_TOPICS if self.deployment is JOIN_ONLY else CONSUMED
+        self._wanted = rng.choice((1, 2, 2, 3))
+        self._backups: list[Backup] = []
+        self._broken: asyncio.Future[None] | None = None
+        self._left = rng.choice((0, 3, 6, 12))
+        self._every = rng.choice((3, 10, 30))
+        self._next = self._drawn_pause()
+        self._kinds = [kind for kind in kinds if rng.random() < 0.6]
+
+    def now_us(self) -> int:
+        return BEGIN_US + round(self.time() * 1e6)
+
+    # --- what faults reach ----------------------------------------------------------------------------------------------------------
+
+    def start_worker(self) -> None:
+        """One more."""
+        self._started += 1
+        agents = self.deployment[self._started % len(self.deployment)]
+        worker = Worker(self, f"{'abcdefgh'[self.rng.randrange(8)]}{self._started}", agents)
+        self.workers.append(worker)
+        self.say(worker.name, "starts")
+        worker.start()
+
+    def stop_worker(self, worker: Worker) -> None:
+        worker.spawn(worker.leave())
+
+    def restore(self) -> bool:
+        if not self._backups:
+            return False
+        for worker in self.workers:
+            worker.crash()
+        self.store.restore(self.rng.choice(self._backups))
+        return True
+
+    # --- what workers tell ----------------------------------------------------------------------------------------------------------
+
+    def strike(self, worker: Worker, kind: str, what: str) -> str:
+        """One step of a worker: perhaps something happens. Returns what happens to the step itself."""
+        self.steps += 1
+        if self.trace is not None:
+            self.say(worker.name, f"{kind} {what}")
+        if self.calm:
+            return ""
+        if kind == "insert" and "restore" in self._kinds and self.rng.random() < BACKED_UP:
+            self._backups.append(self.store.backup())
+        self._next -= 1
+        if self._next > 0 or (kind in SELDOM and self.rng.random() < 0.8):
+            return ""
+        own = [name for effect in STEPS.get(kind, ()) if (name := f"{kind}: {effect}") in self._kinds]
+        anywhere = [name for name in ANYWHERE if name in self._kinds]
+        found = own if own and (not anywhere or self.rng.random() < 0.6) else anywhere
+        if not found:
+            return ""
+        name = self.rng.choice(found)
+        if name in ANYWHERE and not ANYWHERE[name](self, worker):
+            return ""
+        self._next = self._drawn_pause()
+        self._left -= 1
+        self.faults[name] += 1
+        self.say(worker.name, f"*** {name}")
+        return "" if name in ANYWHERE else name.partition(": ")[2]
+
+    def _drawn_pause(self) -> int:
+        """Steps until the next fault."""
+        return 1 + round(self.rng.expovariate(1 / self._every)) if self._left else 1 << 60
+
+    def failed(self, worker: Worker, error: BaseException) -> None:
+        self.say(worker.name, f"failed: {error!r}")
+        if self._broken is not None and not self._broken.done():
+            self._broken.set_exception(error)
+
+    def say(self, who: str, what: str) -> None:
+        if self.trace is not None:
+            self.trace(f"{self.time():10.3f} {who:4s} {what}")
+
+    # --- the run --------------------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> list[str]:
+        """Everything; returns what differs."""
+        self._broken = asyncio.get_running_loop().create_future()
+        background = [asyncio.ensure_future(body) for body in (self.group.coordinate(), self._supervise())]
+        story = asyncio.ensure_future(self._story())
+        try:
+            ends: list[asyncio.Future[Any]] = [story, self._broken]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if self._broken.done() and (error := self._broken.exception()):
+                return [f"a worker stopped: {error!r}"]
+            return story.result()
+        finally:
+            for worker in self.workers:
+                worker.crash()
+            for task in (*background, story):
+                task.cancel()
+            self._broken.cancel()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+
+    async def _story(self) -> list[str]:
+        rng = self.rng
+        found = publications(rng, self.now_us(), self.broker.partitions)
+        lull = rng.randrange(2 * len(found) + 1)  # long enough for the idle rule: what comes after it is late
+        for number, one in enumerate(found):
+            if number == lull:
+                await asyncio.sleep(rng.uniform(80, 250))
+            if rng.random() < 0.3:
+                await asyncio.sleep(rng.expovariate(0.1))
+            self.log[self.broker.append(one.topic, one.key, one.value, one.partition)].append(one)
+        await asyncio.sleep(rng.uniform(0, 120))
+        self._end_faults()
+        deadline = self.time() + LONGEST_S
+        windowed = self.deployment is not JOIN_ONLY
+        while windowed and not self._all_idle():
+            if self.time() > deadline:
+                return ["the watermark never came"]
+            await asyncio.sleep(30)
+        self.quiet = True
+        while not self._at_rest():
+            if self.time() > deadline:
+                return [self._restless()]
+            await asyncio.sleep(10)
+        return judged(
+            self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000,
+            windowed=windowed, ahead_us=DAY_US if self.seed % 8 == 0 else PANE_US,
+        )  # fmt: skip
+
+    def _end_faults(self) -> None:
+        self.calm = True
+        self.say("", "no more faults")
+        for worker in self.workers:
+            worker.frozen_until = worker.cut_off_until = 0.0
+            worker.skew_us = 0
+
+    async def _supervise(self) -> None:
+        """Workers that are gone are replaced after a while."""
+        while True:
+            self.workers = [worker for worker in self.workers if not worker.dead]
+            staying = [worker for worker in self.workers if not worker.should_stop]
+            missing = set(self.deployment) - {worker.settings.agents for worker in staying}
+            if missing or len(staying) < self._wanted:
+                self.start_worker()
+            await asyncio.sleep(self.rng.uniform(0.5, 8))
+
+    def _all_idle(self) -> bool:
+        """Every partition's windows are final up to times after the last event."""
+        rows = self.store.rows("window_checkpoints")
+        return len(rows) == self.broker.partitions and all(row["watermark"] > BEGIN_US for row in rows)
+
+    def _at_rest(self) -> bool:
+        if self.deployment is JOIN_ONLY:
+            return not self._behind()
+        return self.time() - self.broker.appended_at > REST_S and not self._behind()
+
+    def _behind(self) -> list[tuple[TP, int, int]]:
+        """Partitions whose end has not been reached, as the group and the store see it."""
+        stored = dict.fromkeys(self.broker.logs, 0)
+        for row in self.store.rows("checkpoints"):
+            for topic, side in zip(INPUT_TOPICS, ("usage", "items"), strict=True):
+                stored[TP(topic, row["kpart"])] = row[f"{side}_next"] & ((1 << OFFSET_BITS) - 1)
+        for topic, table, place in (
+            (PANES_TOPIC, "window_checkpoints", "upart"),
+            (WINDOWS_TOPIC, "alert_checkpoints", "wpart"),
+        ):
+            stored |= {TP(topic, row[place]): row["next_offset"] for row in self.store.rows(table)}
+        at = {tp: min(self.group.committed.get(tp, 0), stored[tp]) for tp in stored if tp.topic in self._consumed}
+        return [(tp, position, end) for tp, position in at.items() if position < (end := len(self.broker.logs[tp]))]
+
+    def _restless(self) -> str:
+        behind = ", ".join(f"{tp.topic}[{tp.partition}] at {at} of {end}" for tp, at, end in self._behind())
+        return f"never came to rest: {behind or 'published without end'}"
+
+
+_DEFAULTS: dict[str, Any] = {
+    name: info.get_default(call_default_factory=True) for name, info in Settings.model_fields.items()
+}
+STEP_EVERY_S = 20.0
+"""The window agent steps this often here: a run covers minutes, and each step costs milliseconds."""
+
+
+def simulate(
+    seed: int, trace: Trace | None = None, store: SimulatedStore | None = None, kinds: Sequence[str] = KINDS
+) -> Outcome:
+    """One run, with faults of some kinds, on an empty store."""
+    window_agent.STEP_EVERY_S = STEP_EVERY_S
+    structlog.configure(processors=[_Told(trace)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    loop = VirtualLoop()
+    simulation = Simulation(seed, loop, trace, store or SimulatedStore(), kinds)
+    loop.set_task_factory(owned_task)  # type: ignore[arg-type]
+    loop.set_exception_handler(lambda _loop, _context: None)
+    try:
+        differences = loop.run_until_complete(simulation.run())
+    except Exception as error:  # noqa: BLE001 - whatever it is, the seed tells
+        differences = [f"the simulation broke: {error!r}"]
+    finally:
+        loop.close()
+    return Outcome(seed, simulation.faults, simulation.steps, differences)
+
+
+class _Told:
+    """The product's logs: into the trace, or nowhere."""
+
+    def __init__(self, trace: Trace | None) -> None:
+        self.trace = trace
+
+    def __call__(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        if self.trace is not None:
+            what = event.pop("event")
+            self.trace(f"{'':10s}      {level}: {what} {event}")
+        raise structlog.DropEvent
+
+
+__all__ = ["Crashed", "Outcome", "simulate"]

@@ -1,0 +1,182 @@
+"""The store in memory with the tables and queries of the window and alert agents, prices and rules; and its backups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+
+from streams.detect.alert import alert_rows
+from streams.store.rows import TIME
+from streams.value.rules import Rules
+from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
+from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
+from tests.oracle.value import SAMPLE_PRICES
+from tests.store.memory import HOUR_US, IDENTITY, MemoryStore, Row, plain
+
+KEYS = {
+    "window_checkpoints": ("upart",),
+    "alert_checkpoints": ("wpart",),
+    "alerts": ("fingerprint", "started_at"),
+}
+_PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String}
+_POSITIONS = pl.List(pl.List(pl.Int64))
+_ALERTS = {name: pl.Int64 if isinstance(kind, pl.Datetime) else kind for name, kind in alert_rows([]).schema.items()}
+_WINDOWS = {**{name: kind for name, kind in WINDOW_SCHEMA.items() if name != "watermark"}, "window_end": pl.Int64}
+_STORED_WINDOWS: dict[str, Any] = {**WINDOW_SCHEMA, "written_at": TIME, "version": pl.UInt64}
+
+COLUMNS: dict[str, dict[str, Any]] = {
+    "windows/tenants": {"tenant": pl.String},
+    "windows/panes": {**_PLACE, "pane_start": pl.Int64, **dict.fromkeys(USAGE_MEASURES, pl.Int64), "version": pl.UInt64},
+    "windows/actors": {**_PLACE, "pane_start": pl.Int64, "actor_hash": pl.UInt64},
+    "windows/bookings": {
+        "kpart": pl.UInt16, **dict.fromkeys(("tenant", "work_item_id"), pl.String), "at": pl.Int64,
+        **dict.fromkeys(("kind", "team", "tool", "model", "work_class"), pl.String), "version": pl.UInt64,
+        **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
+    },
+    "windows/checkpoint": {"next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
+    "windows/previous": _WINDOWS,
+    "rebuild/pending": {
+        **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
+    },
+    "alerts/checkpoint": {"watermark": pl.Int64},
+    "alerts/history": _WINDOWS,
+    "alerts/recent": {name: kind for name, kind in _ALERTS.items() if name != "version"},
+}  # fmt: skip
+"""The columns of each query that its readers use."""
+
+_SETTINGS = {
+    "value_rules": pl.DataFrame(Rules.shipped().rows_for_tables(), infer_schema_length=None),
+    "price_book": pl.DataFrame([line._asdict() for line in SAMPLE_PRICES]),
+}
+
+
+class SimulatedStore(MemoryStore):
+    """ClickHouse. Windows stay columns: there are hundreds of them for each event."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._windows = pl.DataFrame(schema=_STORED_WINDOWS)
+        self._new_windows: list[pl.DataFrame] = []
+
+    def insert(self, table: str, rows: pa.Table) -> None:
+        if table == "value_windows":
+            frame = pl.from_arrow(rows)
+            assert isinstance(frame, pl.DataFrame)
+            self._new_windows.append(frame.cast(_STORED_WINDOWS).select(list(_STORED_WINDOWS)))  # type: ignore[arg-type]
+            return
+        key_columns = KEYS.get(table) or IDENTITY[table]
+        held = self.tables[table]
+        for row in rows.to_pylist():
+            found = {name: plain(value) for name, value in row.items()}
+            if "occurred_at" in found:
+                found["hour"] = found["occurred_at"] // HOUR_US
+            key = tuple(found[name] for name in key_columns)
+            if key not in held or held[key].get("version", 0) <= found.get("version", 0):
+                held[key] = found
+
+    def windows(self) -> pl.DataFrame:
+        """The surviving rows of value_windows."""
+        if self._new_windows:
+            rows = pl.concat([self._windows, *self._new_windows])
+            self._windows = rows.sort("version", maintain_order=True).unique(
+                WINDOW_KEY, keep="last", maintain_order=True
+            )
+            self._new_windows = []
+        return self._windows
+
+    def read(self, name: str, **parameters: Any) -> pl.DataFrame:
+        if name in _SETTINGS:
+            return _SETTINGS[name]
+        if name not in COLUMNS:
+            return super().read(name, **parameters)
+        answer = getattr(self, f"_{name.replace('/', '_')}")(**parameters)
+        if isinstance(answer, pl.DataFrame):
+            return answer
+        found = [[row[column] for column in COLUMNS[name]] for row in answer]
+        return pl.DataFrame(found, schema=COLUMNS[name], orient="row")
+
+    def backup(self) -> Backup:
+        """Everything as it is now."""
+        return Backup({table: dict(rows) for table, rows in self.tables.items()}, self.windows())
+
+    def restore(self, backup: Backup) -> None:
+        """Everything as it was then."""
+        self.tables.clear()
+        self.tables.update({table: dict(rows) for table, rows in backup.tables.items()})
+        self._windows, self._new_windows = backup.windows, []
+
+    # --- windows --------------------------------------------------------------------------------------------------------------------
+
+    def _of_tenants(self, table: str, tenants: list[str]) -> list[Row]:
+        return [row for row in self.rows(table) if row["tenant"] in tenants]
+
+    def _windows_tenants(self) -> Iterable[Row]:
+        names = {row["tenant"] for table in ("panes", "work_items") for row in self.rows(table)}
+        return [{"tenant": name} for name in sorted(names)]
+
+    def _windows_panes(self, tenants: list[str]) -> Iterable[Row]:
+        return self._of_tenants("panes", tenants)
+
+    def _windows_actors(self, tenants: list[str]) -> Iterable[Row]:
+        return self._of_tenants("pane_actors", tenants)
+
+    def _windows_bookings(self, tenants: list[str]) -> Iterable[Row]:
+        return [
+            {**booking, **{name: row[name] for name in ("kpart", "tenant", "work_item_id", "version")}}
+            for row in self._of_tenants("work_items", tenants)
+            for booking in row["bookings"]
+        ]
+
+    def _windows_checkpoint(self, upart: int) -> Iterable[Row]:
+        return [
+            {**row, "positions": [list(position.values()) for position in row["positions"]]}
+            for row in self.rows("window_checkpoints")
+            if row["upart"] == upart
+        ]
+
+    def _windows_previous(self, tenants: list[str], size: str, ends: list[int]) -> pl.DataFrame:
+        end_us = pl.col("window_end").cast(pl.Int64)
+        wanted = pl.col("tenant").is_in(tenants) & (pl.col("size") == size)
+        return self._answered(wanted & end_us.is_in([end * 1_000_000 for end in ends]))
+
+    def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
+        rows = self.windows().filter(wanted)
+        return rows.with_columns(pl.col("window_end").cast(pl.Int64)).select(list(_WINDOWS))
+
+    # --- rebuilds -------------------------------------------------------------------------------------------------------------------
+
+    def _rebuild_pending(self, kparts: list[int]) -> Iterable[Row]:
+        return sorted(
+            (
+                {**row, "from_us": row["from_time"], "to_us": row["to_time"]}
+                for row in self.rows("rebuilds")
+                if row["kpart"] in kparts and not row["finished"]
+            ),
+            key=lambda row: (row["kpart"], row["requested_at"]),
+        )
+
+    # --- alerts ---------------------------------------------------------------------------------------------------------------------
+
+    def _alerts_checkpoint(self, wpart: int) -> Iterable[Row]:
+        return [row for row in self.rows("alert_checkpoints") if row["wpart"] == wpart]
+
+    def _alerts_history(self, since_s: int) -> pl.DataFrame:
+        return self._answered(
+            (pl.col("status") == "final")
+            & pl.col("grouping").is_in(["team", "team_class"])
+            & pl.col("size").is_in(["1h", "24h", "7d"])
+            & (pl.col("window_end").cast(pl.Int64) >= since_s * 1_000_000)
+        )
+
+    def _alerts_recent(self, since: int) -> Iterable[Row]:
+        return [row for row in self.rows("alerts") if not row["resolved_at"] or row["resolved_at"] >= since]
+
+
+class Backup:
+    """The store of an earlier moment."""
+
+    def __init__(self, tables: dict[str, dict[tuple[Any, ...], Row]], windows: pl.DataFrame) -> None:
+        self.tables, self.windows = tables, windows
