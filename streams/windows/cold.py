@@ -1,7 +1,8 @@
 """Windows that reach back behind the panes in memory: what they hold is read from the store.
 
 Join agents store a row before they tell of it, so the store is never behind the updates; it may be ahead of them, which does no harm
-because the later updates touch the same windows again. What is read is summed by series and bucket and bounded by MOST_ROWS.
+because the later updates touch the same windows again. What is read at a time is summed by series and bucket and bounded by MOST_ROWS; the
+actors of the same buckets come beside it.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
 
 from streams.agents.context import Context
+from streams.agents.health import Health
 from streams.errors import StoreUnavailable
 from streams.metrics import Metrics
 from streams.store.sink import Sink
@@ -139,6 +140,7 @@ class SimulatedContext(Context):
         self._producer = Producer(self.host)
         self.opened = asyncio.Event()
         self.metrics = METRICS
+        self.health = Health(1e9)
         self.failure: Exception | None = None
 
     def fail(self, error: Exception) -> None:

@@ -13,6 +13,7 @@ from streams.store.rows import TIME
 from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
+from streams.windows.state import NO_ACTOR
 from tests.oracle.value import SAMPLE_PRICES
 from tests.store.memory import HOUR_US, IDENTITY, MemoryStore, Row, plain
 
@@ -22,6 +23,7 @@ KEYS = {
     "alerts": ("fingerprint", "started_at"),
 }
 _PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String}
+_SERIES = {**dict.fromkeys(("tenant", "team", "tool", "model"), pl.String), "bucket": pl.Int64}
 _POSITIONS = pl.List(pl.List(pl.Int64))
 _ALERTS = {name: pl.Int64 if isinstance(kind, pl.Datetime) else kind for name, kind in alert_rows([]).schema.items()}
 _WINDOWS = {**{name: kind for name, kind in WINDOW_SCHEMA.items() if name != "watermark"}, "window_end": pl.Int64}
@@ -36,6 +38,10 @@ COLUMNS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("kind", "team", "tool", "model", "work_class"), pl.String), "version": pl.UInt64,
         **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
     },
+    "windows/versions": {"kpart": pl.Int64, "version": pl.Int64},
+    "windows/usage_sums": {**_SERIES, **dict.fromkeys(USAGE_MEASURES, pl.Int64)},
+    "windows/outcome_sums": {**_SERIES, "work_class": pl.String, **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)},
+    "windows/actors_seen": {**_SERIES, "actor_hash": pl.UInt64},
     "windows/checkpoint": {"next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
     "windows/previous": _WINDOWS,
     "rebuild/pending": {
@@ -117,18 +123,38 @@ class SimulatedStore(MemoryStore):
         names = {row["tenant"] for table in ("panes", "work_items") for row in self.rows(table)}
         return [{"tenant": name} for name in sorted(names)]
 
-    def _windows_panes(self, tenants: list[str]) -> Iterable[Row]:
-        return self._of_tenants("panes", tenants)
+    def _windows_panes(self, tenants: list[str], since: int) -> Iterable[Row]:
+        return [row for row in self._of_tenants("panes", tenants) if row["pane_start"] >= since]
 
-    def _windows_actors(self, tenants: list[str]) -> Iterable[Row]:
-        return self._of_tenants("pane_actors", tenants)
+    def _windows_actors(self, tenants: list[str], since: int) -> Iterable[Row]:
+        return [row for row in self._of_tenants("pane_actors", tenants) if row["pane_start"] >= since]
 
-    def _windows_bookings(self, tenants: list[str]) -> Iterable[Row]:
+    def _windows_bookings(self, tenants: list[str], since: int) -> Iterable[Row]:
         return [
             {**booking, **{name: row[name] for name in ("kpart", "tenant", "work_item_id", "version")}}
             for row in self._of_tenants("work_items", tenants)
+            if any(booking["at"] >= since for booking in row["bookings"])
             for booking in row["bookings"]
         ]
+
+    def _windows_versions(self) -> Iterable[Row]:
+        return self.rows("checkpoints")
+
+    def _windows_usage_sums(self, tenants: list[str], slide_us: int, buckets: list[int], **_: int) -> pl.DataFrame:
+        rows = ({**row, "bucket": row["pane_start"] // slide_us} for row in self._of_tenants("panes", tenants))
+        return _summed("windows/usage_sums", rows, buckets, USAGE_MEASURES)
+
+    def _windows_outcome_sums(self, tenants: list[str], slide_us: int, buckets: list[int], **_: int) -> pl.DataFrame:
+        rows = (
+            {**booking, "tenant": row["tenant"], "bucket": booking["at"] // slide_us}
+            for row in self._of_tenants("work_items", tenants)
+            for booking in row["bookings"]
+        )
+        return _summed("windows/outcome_sums", rows, buckets, OUTCOME_MEASURES)
+
+    def _windows_actors_seen(self, tenants: list[str], slide_us: int, buckets: list[int], **_: int) -> pl.DataFrame:
+        rows = ({**row, "bucket": row["pane_start"] // slide_us} for row in self._of_tenants("pane_actors", tenants))
+        return _summed("windows/actors_seen", rows, buckets, ()).filter(pl.col("actor_hash") != NO_ACTOR)
 
     def _windows_checkpoint(self, upart: int) -> Iterable[Row]:
         return [
@@ -137,10 +163,12 @@ class SimulatedStore(MemoryStore):
             if row["upart"] == upart
         ]
 
-    def _windows_previous(self, tenants: list[str], size: str, ends: list[int]) -> pl.DataFrame:
+    def _windows_previous(
+        self, tenants: list[str], groupings: list[str], teams: list[str], size: str, ends: list[int], **_: int
+    ) -> pl.DataFrame:
         end_us = pl.col("window_end").cast(pl.Int64)
-        wanted = pl.col("tenant").is_in(tenants) & (pl.col("size") == size)
-        return self._answered(wanted & end_us.is_in([end * 1_000_000 for end in ends]))
+        wanted = pl.col("tenant").is_in(tenants) & pl.col("grouping").is_in(groupings) & pl.col("team").is_in(teams)
+        return self._answered(wanted & (pl.col("size") == size) & end_us.is_in([end * 1_000_000 for end in ends]))
 
     def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
         rows = self.windows().filter(wanted)
@@ -163,16 +191,31 @@ class SimulatedStore(MemoryStore):
     def _alerts_checkpoint(self, wpart: int) -> Iterable[Row]:
         return [row for row in self.rows("alert_checkpoints") if row["wpart"] == wpart]
 
-    def _alerts_history(self, since_s: int) -> pl.DataFrame:
+    def _alerts_history(self, since_s: int, sizes: list[str], steps_s: list[int]) -> pl.DataFrame:
+        end_us = pl.col("window_end").cast(pl.Int64)
+        in_step = [
+            (pl.col("size") == size) & (end_us % (step * 1_000_000) == 0)
+            for size, step in zip(sizes, steps_s, strict=True)
+        ]
+        judged = (pl.col("grouping") == "team") | (
+            (pl.col("grouping") == "team_class") & pl.col("work_class").is_in(["core", "low_value"])
+        )
         return self._answered(
-            (pl.col("status") == "final")
-            & pl.col("grouping").is_in(["team", "team_class"])
-            & pl.col("size").is_in(["1h", "24h", "7d"])
-            & (pl.col("window_end").cast(pl.Int64) >= since_s * 1_000_000)
+            (pl.col("status") == "final") & judged & pl.any_horizontal(in_step) & (end_us >= since_s * 1_000_000)
         )
 
     def _alerts_recent(self, since: int) -> Iterable[Row]:
         return [row for row in self.rows("alerts") if not row["resolved_at"] or row["resolved_at"] >= since]
+
+
+def _summed(name: str, rows: Iterable[Row], buckets: list[int], measures: tuple[str, ...]) -> pl.DataFrame:
+    """Rows of some buckets as the answer of a query, measures summed by the other columns."""
+    wanted = set(buckets)
+    columns = COLUMNS[name]
+    found = [[row[column] for column in columns] for row in rows if row["bucket"] in wanted]
+    frame = pl.DataFrame(found, schema=columns, orient="row")
+    keys = [column for column in columns if column not in measures]
+    return frame.group_by(keys, maintain_order=True).agg(pl.col(measures).sum()).select(list(columns))
 
 
 class Backup:

@@ -162,7 +162,7 @@ def test_any_schedule_gives_the_windows_of_the_reference(
     play(shell, actions, start=start, clock=start + wall_lag)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(EDGE_UPDATES, min_size=2, max_size=8),
     st.lists(EDGE_ACTIONS, min_size=3, max_size=16),

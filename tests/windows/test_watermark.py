@@ -151,6 +151,7 @@ def test_the_minimum_is_over_both_topics(side: int) -> None:
 ROW: Any = st.tuples(st.integers(0, 2), *[st.integers(0, 4)] * 4)
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(ROW, max_size=4), max_size=8))
 def test_what_is_known_never_goes_back(messages: list[list[tuple[int, int, int, int, int]]]) -> None:
     made = InputWatermarks(3)
