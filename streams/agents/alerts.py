@@ -65,11 +65,12 @@ class AlertAgent:
 
     def _load(self, wpart: int, offset: int) -> Judged:
         stored, partitions = self.context.stored, self.context.partitions
-        engine = AlertEngine(AlertPolicy(), self.settings.allowed_lateness_s * 1_000_000)
+        lateness_us = self.settings.allowed_lateness_s * 1_000_000
+        engine = AlertEngine(AlertPolicy(), lateness_us)
         watermark = load_watermark(stored, wpart)
         if watermark:
             engine.load(load_alerts(stored, wpart, partitions, watermark), watermark)
-            engine.load_history(load_history(stored, wpart, partitions, watermark))
+            engine.load_history(load_history(stored, wpart, partitions, watermark, lateness_us))
         log.info("alerts taken over", partition=wpart, offset=offset, open_alerts=len(engine.open_alerts))
         return Judged(engine, offset)
 

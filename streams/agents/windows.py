@@ -31,6 +31,7 @@ from streams.store.windows import (
     tenants,
     window_checkpoint_row,
     window_rows,
+    window_version,
 )
 from streams.windows.engine import WindowEngine, kept_from
 from streams.windows.measures import DAY_US
@@ -50,6 +51,7 @@ class Updates:
 
     engine: WindowEngine
     watermarks: InputWatermarks
+    incarnation: int
     next_offset: int
     watermark: int
     stepped_offset: int = -1
@@ -83,14 +85,13 @@ class WindowAgent:
         names = await self.context.persist(alive, tenants, self.context.stored)
         for tp in mine:
             owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
-            offset = committed[tp]
             self.parts[tp.partition] = await self.context.persist(
-                alive, self._load, tp.partition, begin[tp] if offset is None else max(offset, begin[tp]), owned
+                alive, self._load, tp.partition, committed[tp], begin[tp], owned
             )
         if not alive():
             raise Fenced("another rebalance began during the take-over")
 
-    def _load(self, upart: int, offset: int, owned: list[str]) -> Updates:
+    def _load(self, upart: int, committed: int | None, begin: int, owned: list[str]) -> Updates:
         stored = self.context.stored
         checkpoint = load_checkpoint(stored, upart)
         lateness_us, horizon_us = (
@@ -103,9 +104,30 @@ class WindowAgent:
             watermarks.merge_rows(checkpoint.positions)
         reached = checkpoint.watermark if checkpoint else None
         engine.load(*load_state(stored, owned, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
+        offset = begin if committed is None else max(committed, begin)
+        incarnation = checkpoint.incarnation if checkpoint else 0
+        if checkpoint is not None and offset != committed:
+            # Updates were deleted unread, or the topic was created anew: what they would have said is in the store, so all of it counts as said.
+            log.warning(
+                "pane updates were lost, every window is looked at again",
+                partition=upart,
+                offset=offset,
+                position=committed,
+            )
+            incarnation += 1
+            panes, bookings, actors, _ = load_state(stored, owned, 0)
+            engine.apply_panes(panes)
+            engine.apply_bookings(bookings)
+            engine.apply_actors(actors)
         log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned), rows=engine.rows_kept)
         return Updates(
-            engine, watermarks, offset, reached or 0, settled_offset=offset, settled_positions=watermarks.positions()
+            engine,
+            watermarks,
+            incarnation,
+            offset,
+            reached or 0,
+            settled_offset=offset,
+            settled_positions=watermarks.positions(),
         )
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
@@ -198,7 +220,7 @@ class WindowAgent:
                 raise
 
         while (frame := await self.context.persist_state(alive, next_windows)) is not None:
-            rows = window_rows(frame, part.next_offset, now)
+            rows = window_rows(frame, window_version(part.incarnation, part.next_offset), now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
             await self.context.publish(
                 WINDOWS_TOPIC, pack_windows(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
@@ -209,7 +231,9 @@ class WindowAgent:
         part.stepped_offset = part.next_offset
         if not part.engine.revisions_wait:
             part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
-        row = window_checkpoint_row(upart, part.settled_offset, part.watermark, part.settled_positions, now)
+        row = window_checkpoint_row(
+            upart, part.incarnation, part.settled_offset, part.watermark, part.settled_positions, now
+        )
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")

@@ -21,14 +21,15 @@ def load_alerts(stored: Stored, wpart: int, partitions: int, watermark_us: int) 
     return _of_partition(stored.read("alerts/recent", since=watermark_us - KEPT_US), wpart, partitions)
 
 
-def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
-    """Windows of the partition's tenants that the baselines need."""
+def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int, lateness_us: int = 0) -> pl.DataFrame:
+    """Windows of the partition's tenants that the baselines need, and those that are not judged at the watermark: their messages may be lost."""
     steps = {size: step_us // 1_000_000 for size, step_us in STEP_US.items()}
     windows = stored.read(
         "alerts/history",
         since_s=(watermark_us - KEPT_US) // 1_000_000,
         sizes=list(steps),
         steps_s=list(steps.values()),
+        judged_s=(watermark_us - lateness_us) // 1_000_000,
     )
     return _of_partition(windows, wpart, partitions)
 
@@ -36,7 +37,7 @@ def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int)
 def alert_checkpoint_row(wpart: int, next_offset: int, watermark_us: int, now_us: int) -> pl.DataFrame:
     """The row of alert_checkpoints."""
     return pl.DataFrame(
-        [(wpart, next_offset, watermark_us, now_us, next_offset)],
+        [(wpart, next_offset, watermark_us, now_us, watermark_us)],
         schema={
             "wpart": pl.UInt16,
             "next_offset": pl.Int64,

@@ -12,7 +12,6 @@ from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.windows.families import WINDOW_KEY
 
-INCARNATION: Final = 0
 OFFSET_BITS: Final = 40
 
 MOST_PREVIOUS: Final = 500_000
@@ -36,8 +35,9 @@ _POSITION: Final = pl.Struct(
 
 @dataclass(frozen=True, slots=True)
 class WindowCheckpoint:
-    """How far the windows of one partition of pane-updates have come."""
+    """How far the windows of one partition of pane-updates have come. `incarnation`: which life of the topic the offset belongs to."""
 
+    incarnation: int
     next_offset: int
     watermark: int
     positions: list[Position]
@@ -54,7 +54,7 @@ def load_checkpoint(stored: Stored, upart: int) -> WindowCheckpoint | None:
     if not rows:
         return None
     positions = [tuple(p.values()) if isinstance(p, dict) else tuple(p) for p in rows[0]["positions"]]
-    return WindowCheckpoint(rows[0]["next_offset"], rows[0]["watermark"], positions)
+    return WindowCheckpoint(rows[0]["version"] >> OFFSET_BITS, rows[0]["next_offset"], rows[0]["watermark"], positions)
 
 
 def load_state(
@@ -105,15 +105,18 @@ def _parts(keys: pl.DataFrame) -> Iterator[pl.DataFrame]:
         yield from of_teams.with_columns(ends=ends).partition_by("ends", include_key=False)
 
 
-def window_rows(frame: pl.DataFrame, next_offset: int, now_us: int) -> pl.DataFrame:
+def window_version(incarnation: int, next_offset: int) -> int:
+    """Version of what is written after updates up to an offset of pane-updates."""
+    return incarnation << OFFSET_BITS | next_offset
+
+
+def window_rows(frame: pl.DataFrame, version: int, now_us: int) -> pl.DataFrame:
     """Rows of value_windows."""
-    return frame.with_columns(
-        written_at=pl.lit(now_us).cast(TIME), version=pl.lit(INCARNATION << OFFSET_BITS | next_offset, pl.UInt64)
-    )
+    return frame.with_columns(written_at=pl.lit(now_us).cast(TIME), version=pl.lit(version, pl.UInt64))
 
 
 def window_checkpoint_row(
-    upart: int, next_offset: int, watermark_us: int, positions: Sequence[Position], now_us: int
+    upart: int, incarnation: int, next_offset: int, watermark_us: int, positions: Sequence[Position], now_us: int
 ) -> pl.DataFrame:
     """The row of window_checkpoints."""
     names = [field.name for field in _POSITION.fields]
@@ -124,6 +127,6 @@ def window_checkpoint_row(
             "watermark": pl.Series([watermark_us]).cast(TIME),
             "positions": pl.Series([[dict(zip(names, p, strict=True)) for p in positions]], dtype=pl.List(_POSITION)),
             "written_at": pl.Series([now_us]).cast(TIME),
-            "version": pl.Series([INCARNATION << OFFSET_BITS | next_offset], dtype=pl.UInt64),
+            "version": pl.Series([window_version(incarnation, next_offset)], dtype=pl.UInt64),
         }
     )

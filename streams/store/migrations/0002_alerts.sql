@@ -51,7 +51,7 @@ CREATE TABLE IF NOT EXISTS alert_checkpoints {on_cluster} (
     next_offset Int64,
     watermark DateTime64(6, 'UTC') COMMENT 'every window that is final by it is judged',
     written_at DateTime64(6, 'UTC'),
-    version UInt64 COMMENT 'next_offset'
+    version UInt64 COMMENT 'watermark in micro-seconds'
 ) ENGINE = {replacing}
 ORDER BY wpart
 SETTINGS fsync_after_insert = 1, fsync_part_directory = 1;
