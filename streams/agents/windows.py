@@ -8,7 +8,7 @@ wait for their throttle: after a crash it is read again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -26,11 +26,14 @@ from streams.store.windows import (
     load_checkpoint,
     load_state,
     previous_windows,
+    shown_windows,
     tenants,
     window_checkpoint_row,
     window_rows,
 )
 from streams.windows.engine import WindowEngine
+from streams.windows.families import WINDOW_KEY
+from streams.windows.stale import emptied
 from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
@@ -49,6 +52,8 @@ class Updates:
     watermarks: InputWatermarks
     next_offset: int
     watermark: int
+    shown: pl.DataFrame
+    """What an earlier owner left as provisional; the first step writes those that hold nothing any more."""
     stepped_offset: int = -1
     settled_offset: int = 0
     settled_positions: list[Position] = field(default_factory=list)
@@ -96,9 +101,17 @@ class WindowAgent:
             watermarks.merge_rows(checkpoint.positions)
         engine.load(*load_state(stored, owned), watermark_us=checkpoint.watermark if checkpoint else None)
         log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned))
-        watermark = checkpoint.watermark if checkpoint else 0
+        shown = shown_windows(stored, owned)
+        # Its last step may have ended before its checkpoint: not less than what it has shown.
+        watermark = max([checkpoint.watermark if checkpoint else 0, *shown["watermark"]])
         return Updates(
-            engine, watermarks, offset, watermark, settled_offset=offset, settled_positions=watermarks.positions()
+            engine,
+            watermarks,
+            offset,
+            watermark,
+            shown,
+            settled_offset=offset,
+            settled_positions=watermarks.positions(),
         )
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
@@ -172,7 +185,7 @@ class WindowAgent:
         part.watermark = max(watermark, part.watermark)
         frames = part.engine.advance(part.watermark, now, flush=quiet and part.engine.revisions_wait)
         announced = []
-        while (frame := await self.context.compute(next, frames, None)) is not None:
+        while (frame := await self.context.compute(self._next, part, frames)) is not None:
             rows = window_rows(frame, part.next_offset, now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
             announced.append(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
@@ -188,6 +201,18 @@ class WindowAgent:
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
+
+    def _next(self, part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+        """The next windows to write; after the last ones of the first step those that an earlier owner showed and that hold nothing any more."""
+        frame = next(frames, None)
+        if part.shown.is_empty():
+            return frame
+        if frame is not None:
+            part.shown = part.shown.join(frame, on=WINDOW_KEY, how="anti")
+            return frame
+        gone = emptied(part.shown, part.watermark, self.settings.allowed_lateness_s * 1_000_000)
+        part.shown = part.shown.clear()
+        return None if gone.is_empty() else gone
 
     def _count(self, frame: pl.DataFrame) -> None:
         written = pl.when(pl.col("revision") > 0).then(pl.lit("revision")).otherwise(pl.col("status")).alias("written")

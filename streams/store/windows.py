@@ -60,6 +60,11 @@ def load_state(stored: Stored, names: Sequence[str]) -> tuple[pl.DataFrame, pl.D
     return panes, bookings, actors
 
 
+def shown_windows(stored: Stored, names: Sequence[str]) -> pl.DataFrame:
+    """Provisional windows of tenants: WINDOW_KEY, backfill, and the watermark (us) at which each was written."""
+    return stored.read("windows/shown", tenants=list(names)).with_columns(pl.col("window_end").cast(TIME))
+
+
 def previous_windows(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:
     """Stored rows of the windows of one size that `keys` (WINDOW_KEY) names."""
     ends = (keys["window_end"].cast(pl.Int64) // 1_000_000).unique().to_list()

@@ -38,6 +38,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     },
     "windows/checkpoint": {"next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
     "windows/previous": _WINDOWS,
+    "windows/shown": {**{name: _WINDOWS[name] for name in WINDOW_KEY}, "backfill": pl.UInt8, "watermark": pl.Int64},
     "rebuild/pending": {
         **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
     },
@@ -141,6 +142,11 @@ class SimulatedStore(MemoryStore):
         end_us = pl.col("window_end").cast(pl.Int64)
         wanted = pl.col("tenant").is_in(tenants) & (pl.col("size") == size)
         return self._answered(wanted & end_us.is_in([end * 1_000_000 for end in ends]))
+
+    def _windows_shown(self, tenants: list[str]) -> pl.DataFrame:
+        rows = self.windows().filter(pl.col("tenant").is_in(tenants) & (pl.col("status") == "provisional"))
+        times = pl.col("window_end", "watermark").cast(pl.Int64)
+        return rows.with_columns(times).select(list(COLUMNS["windows/shown"]))
 
     def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
         rows = self.windows().filter(wanted)
