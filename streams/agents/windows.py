@@ -27,6 +27,7 @@ from streams.store.windows import (
     load_checkpoint,
     load_state,
     previous_windows,
+    shown_windows,
     stored_sums,
     tenants,
     window_checkpoint_row,
@@ -34,7 +35,9 @@ from streams.store.windows import (
     window_version,
 )
 from streams.windows.engine import WindowEngine, kept_from
+from streams.windows.families import WINDOW_KEY
 from streams.windows.measures import DAY_US
+from streams.windows.stale import emptied
 from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
@@ -54,6 +57,8 @@ class Updates:
     incarnation: int
     next_offset: int
     watermark: int
+    shown: pl.DataFrame
+    """What an earlier owner left as provisional; the first step writes those that hold nothing any more."""
     stepped_offset: int = -1
     settled_offset: int = 0
     settled_positions: list[Position] = field(default_factory=list)
@@ -120,12 +125,14 @@ class WindowAgent:
             engine.apply_bookings(bookings)
             engine.apply_actors(actors)
         log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned), rows=engine.rows_kept)
+        shown = shown_windows(stored, owned)
         return Updates(
             engine,
             watermarks,
             incarnation,
             offset,
-            reached or 0,
+            max([reached or 0, *shown["watermark"]]),  # the last step may have ended before its checkpoint
+            shown,
             settled_offset=offset,
             settled_positions=watermarks.positions(),
         )
@@ -214,7 +221,7 @@ class WindowAgent:
             nonlocal frames
             frames = frames or part.engine.advance(part.watermark, now, flush=flush)
             try:
-                return next(frames, None)
+                return self._next(part, frames)
             except BaseException:
                 frames = None
                 raise
@@ -237,6 +244,18 @@ class WindowAgent:
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
+
+    def _next(self, part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+        """The next windows to write; after the last ones of the first step those that an earlier owner showed and that hold nothing any more."""
+        frame = next(frames, None)
+        if part.shown.is_empty():
+            return frame
+        if frame is not None:
+            part.shown = part.shown.join(frame, on=WINDOW_KEY, how="anti")
+            return frame
+        gone = emptied(part.shown, part.watermark, self.settings.allowed_lateness_s * 1_000_000)
+        part.shown = part.shown.clear()
+        return None if gone.is_empty() else gone
 
     def _count(self, frame: pl.DataFrame) -> None:
         written = pl.when(pl.col("revision") > 0).then(pl.lit("revision")).otherwise(pl.col("status")).alias("written")

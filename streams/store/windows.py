@@ -83,6 +83,11 @@ def stored_sums(
     return usage, outcomes, actors
 
 
+def shown_windows(stored: Stored, names: Sequence[str]) -> pl.DataFrame:
+    """Provisional windows of tenants: WINDOW_KEY, backfill, and the watermark (us) at which each was written."""
+    return stored.read("windows/shown", tenants=list(names)).with_columns(pl.col("window_end").cast(TIME))
+
+
 def previous_windows(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:
     """Stored rows of the windows of one size that `keys` (WINDOW_KEY, not empty) names; reads at most about MOST_PREVIOUS rows at a time."""
     return pl.concat([_previous(stored, part) for part in _parts(keys)])

@@ -23,13 +23,14 @@ from tests.simulation.store import SimulatedStore
 METRICS = Metrics()
 """Of all workers together: nobody reads them, and a registry costs more than a run."""
 
-ERRORS: tuple[Exception, ...] = (
-    ConnectionRefusedError("nobody listens"),
-    ConnectionResetError("the connection broke"),
-    OperationalError("Timeout error HTTPDriver url http://clickhouse"),
-    DatabaseError("Code: 241. DB::Exception: Memory limit exceeded"),
-    DatabaseError("Code: 252. DB::Exception: Too many parts"),
-    StoreUnavailable("nobody answers"),
+BROKEN: tuple[type[Exception], str] = (ConnectionResetError, "the connection broke")
+ERRORS: tuple[tuple[type[Exception], str], ...] = (
+    BROKEN,
+    (ConnectionRefusedError, "nobody listens"),
+    (OperationalError, "Timeout error HTTPDriver url http://clickhouse"),
+    (DatabaseError, "Code: 241. DB::Exception: Memory limit exceeded"),
+    (DatabaseError, "Code: 252. DB::Exception: Too many parts"),
+    (StoreUnavailable, "nobody answers"),
 )
 """What a store that is away or busy makes a client raise."""
 
@@ -47,6 +48,12 @@ class Host(Protocol):
     def wall_us(self) -> int: ...
     def failed(self, error: Exception) -> None: ...
     def drawn(self, among: int) -> int: ...
+
+
+def any_error(host: Host) -> Exception:
+    """One of ERRORS."""
+    kind, text = ERRORS[host.drawn(len(ERRORS))]
+    return kind(text)
 
 
 class Executor:
@@ -90,17 +97,17 @@ class RemoteStore:
         host = self._host
         effect = await host.step("insert", f"{table} ({rows.num_rows})")
         if effect == "error":
-            raise ERRORS[host.drawn(len(ERRORS))]
+            raise any_error(host)
         if effect == "part":
             rows = rows.slice(0, host.drawn(rows.num_rows + 1))
         host.store.insert(table, rows)
         if effect in {"part", "lost answer"}:
             await host.step("answer", table)
-            raise ERRORS[1]
+            raise BROKEN[0](BROKEN[1])
 
     async def _read(self, name: str, parameters: dict[str, Any]) -> pl.DataFrame:
         if await self._host.step("read", name) == "error":
-            raise ERRORS[self._host.drawn(len(ERRORS))]
+            raise any_error(self._host)
         return self._host.store.read(name, **parameters)
 
 

@@ -81,6 +81,9 @@ ANYWHERE: Final[dict[str, Fault]] = {
 }
 """Strike a worker at any step."""
 
+OFTEN: Final = ("crash", "crash", "freeze", "freeze", "freeze", *ANYWHERE)
+"""As often as each is drawn: what leaves a step half done, or two workers that write, has the most to show."""
+
 SELDOM: Final = ("compute", "fetch", "ask", "answer", "join")
 """Steps that are many, and little happens between two of them: most faults pass them by."""
 

@@ -18,7 +18,7 @@ from streams.join.partition import OFFSET_BITS
 from streams.windows.measures import DAY_US, PANE_US
 from tests.simulation.broker import CONSUMED, Broker, Group
 from tests.simulation.events import publications
-from tests.simulation.faults import ANYWHERE, KINDS, SELDOM, SESSION_S, STEPS
+from tests.simulation.faults import ANYWHERE, KINDS, OFTEN, SELDOM, SESSION_S, STEPS
 from tests.simulation.judge import Log, judged
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.store import Backup, SimulatedStore
@@ -88,8 +88,8 @@ class Simulation:
         self._wanted = rng.choice((1, 2, 2, 3))
         self._backups: list[Backup] = []
         self._broken: asyncio.Future[None] | None = None
-        self._left = rng.choice((0, 3, 6, 12))
-        self._every = rng.choice((3, 10, 30))
+        self._left = rng.choice((0, 4, 8, 16))
+        self._every = rng.choice((2, 6, 20))
         self._next = self._drawn_pause()
         self._kinds = [kind for kind in kinds if rng.random() < 0.6]
 
@@ -133,7 +133,7 @@ class Simulation:
         if self._next > 0 or (kind in SELDOM and self.rng.random() < 0.8):
             return ""
         own = [name for effect in STEPS.get(kind, ()) if (name := f"{kind}: {effect}") in self._kinds]
-        anywhere = [name for name in ANYWHERE if name in self._kinds]
+        anywhere = [name for name in OFTEN if name in self._kinds]
         found = own if own and (not anywhere or self.rng.random() < 0.6) else anywhere
         if not found:
             return ""

@@ -42,8 +42,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "windows/usage_sums": {**_SERIES, **dict.fromkeys(USAGE_MEASURES, pl.Int64)},
     "windows/outcome_sums": {**_SERIES, "work_class": pl.String, **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)},
     "windows/actors_seen": {**_SERIES, "actor_hash": pl.UInt64},
-    "windows/checkpoint": {"next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
+    "windows/checkpoint": {"version": pl.Int64, "next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
     "windows/previous": _WINDOWS,
+    "windows/shown": {**{name: _WINDOWS[name] for name in WINDOW_KEY}, "backfill": pl.UInt8, "watermark": pl.Int64},
     "rebuild/pending": {
         **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
     },
@@ -170,6 +171,11 @@ class SimulatedStore(MemoryStore):
         wanted = pl.col("tenant").is_in(tenants) & pl.col("grouping").is_in(groupings) & pl.col("team").is_in(teams)
         return self._answered(wanted & (pl.col("size") == size) & end_us.is_in([end * 1_000_000 for end in ends]))
 
+    def _windows_shown(self, tenants: list[str]) -> pl.DataFrame:
+        rows = self.windows().filter(pl.col("tenant").is_in(tenants) & (pl.col("status") == "provisional"))
+        times = pl.col("window_end", "watermark").cast(pl.Int64)
+        return rows.with_columns(times).select(list(COLUMNS["windows/shown"]))
+
     def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
         rows = self.windows().filter(wanted)
         return rows.with_columns(pl.col("window_end").cast(pl.Int64)).select(list(_WINDOWS))
@@ -191,7 +197,7 @@ class SimulatedStore(MemoryStore):
     def _alerts_checkpoint(self, wpart: int) -> Iterable[Row]:
         return [row for row in self.rows("alert_checkpoints") if row["wpart"] == wpart]
 
-    def _alerts_history(self, since_s: int, sizes: list[str], steps_s: list[int]) -> pl.DataFrame:
+    def _alerts_history(self, since_s: int, sizes: list[str], steps_s: list[int], judged_s: int) -> pl.DataFrame:
         end_us = pl.col("window_end").cast(pl.Int64)
         in_step = [
             (pl.col("size") == size) & (end_us % (step * 1_000_000) == 0)
@@ -201,7 +207,10 @@ class SimulatedStore(MemoryStore):
             (pl.col("grouping") == "team_class") & pl.col("work_class").is_in(["core", "low_value"])
         )
         return self._answered(
-            (pl.col("status") == "final") & judged & pl.any_horizontal(in_step) & (end_us >= since_s * 1_000_000)
+            (pl.col("status") == "final")
+            & judged
+            & (pl.any_horizontal(in_step) | (end_us > judged_s * 1_000_000))
+            & (end_us >= since_s * 1_000_000)
         )
 
     def _alerts_recent(self, since: int) -> Iterable[Row]:
