@@ -6,6 +6,7 @@ import os
 import signal
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -80,11 +81,17 @@ class Slot:
 
 @dataclass
 class Stop:
-    """A SIGTERM: what it took, and the exit code."""
+    """A SIGTERM: what it took, and the exit code; None: it had to be killed."""
 
     worker: str
     seconds: float
     code: int | None
+
+    def take(self, child: Child, since: float) -> None:
+        """Wait for its end, and end it the hard way when that does not come."""
+        self.code = child.join(6 * STOP_S)
+        self.seconds = time.monotonic() - since
+        child.kill()
 
 
 @dataclass
@@ -95,8 +102,7 @@ class Cluster:
     slots: list[Slot]
     stops: list[Stop] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    restarts: int = 0
-    leaving: dict[int, float] = field(default_factory=dict)
+    leaving: dict[int, threading.Thread] = field(default_factory=dict)
 
     @property
     def stack(self) -> Stack:
@@ -127,11 +133,15 @@ class Cluster:
         self.stack.release(slot.child)
 
     def stop(self, slot: Slot) -> None:
-        """Send SIGTERM; `tend` notes when it has ended."""
-        assert slot.child is not None
+        """Send SIGTERM; `tend` notes when it has ended. The time is taken by a thread: whoever tends may be waiting for ClickHouse."""
+        child = slot.child
+        assert child is not None
         slot.wanted = False
-        self.leaving[slot.number] = time.monotonic()
-        slot.child.terminate()
+        leaving = Stop(slot.name, 0.0, None)
+        self.leaving[slot.number] = threading.Thread(target=leaving.take, args=(child, time.monotonic()), daemon=True)
+        self.stops.append(leaving)
+        child.terminate()
+        self.leaving[slot.number].start()
 
     def tend(self) -> None:
         """Note workers that have left, and start again those that ended by themselves, as a supervisor does."""
@@ -139,21 +149,14 @@ class Cluster:
             child = slot.child
             if child is None:
                 continue
-            code = child.exit_code
             if slot.number in self.leaving:
-                took_s = time.monotonic() - self.leaving[slot.number]
-                if code is None and took_s > 6 * STOP_S:
-                    child.kill()
-                elif code is None:
-                    continue
-                self.stops.append(Stop(slot.name, took_s, code))
-                del self.leaving[slot.number]
-                slot.child = None
+                if not self.leaving[slot.number].is_alive():
+                    del self.leaving[slot.number]
+                    slot.child = None
+                    self.stack.release(child)
+            elif child.exit_code is not None and slot.wanted:
+                self.ended.append(f"{slot.name} ended with {child.exit_code}: {_last_words(child)}")
                 self.stack.release(child)
-            elif code is not None and slot.wanted:
-                self.ended.append(f"{slot.name} ended with {code}: {_last_words(child)}")
-                self.stack.release(child)
-                self.restarts += 1
                 self.start(slot)
 
     def owned(self, slot: Slot) -> set[int]:

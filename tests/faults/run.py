@@ -131,7 +131,7 @@ class _Run:
         self._verify()
         found.stops, found.ended = cluster.stops, cluster.ended
         found.rss = {slot.name: slot.peaks for slot in cluster.slots}
-        found.problems += [f"{stop.worker} took {stop.seconds:.1f} s to leave, exit code {stop.code}" for stop in found.stops if stop.seconds >= 10 or stop.code]  # fmt: skip
+        found.problems += [f"{stop.worker} took {stop.seconds:.1f} s to leave, exit code {stop.code}" for stop in found.stops if stop.seconds >= 10 or stop.code != 0]  # fmt: skip
         return found
 
     # --- while traffic flows ----------------------------------------------------------------------------------------------------------
