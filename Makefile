@@ -5,7 +5,7 @@ READY := .venv/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench simulate faults lock clean
+.PHONY: help demo test check bench simulate faults lock
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-8s %s\n' "$$verb" "$$says"; done
@@ -35,10 +35,6 @@ lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade 
 
 simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--first 1 --seeds 100000"
 	@$(BIN)/python -m tests.simulation $(ARGS)
-
-clean:  ## remove .venv, caches and the embedded stack's data
-	@rm -rf .venv .local dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
