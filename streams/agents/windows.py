@@ -200,7 +200,8 @@ class WindowAgent:
                             await self._step(consumer, upart, part)
                         except Fenced as reason:
                             log.warning("windows lost", partition=upart, reason=str(reason))
-                            self.parts.pop(upart, None)
+                            if self.parts.get(upart) is part:  # else a later take-over has replaced it meanwhile
+                                del self.parts[upart]
             await asyncio.sleep(max(STEP_EVERY_S - (self.context.monotonic() - began), 0.05))
 
     async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
