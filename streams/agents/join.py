@@ -301,7 +301,8 @@ class JoinAgent:
                     if self.generation == generation:  # else a later take-over has replaced them meanwhile
                         self.parts = {}
             self._flush_soon.clear()
-            if self._rows() < self.settings.flush_max_rows and not self.rebuilding.slice_waits:
+            at_once = self._rows() >= self.settings.flush_max_rows or self.rebuilding.slice_waits
+            if self._closing or not at_once:  # a loop that waits for nothing would stop the release that it waits for
                 rest = self.settings.flush_interval_s - (self.context.monotonic() - began)
                 try:
                     await asyncio.wait_for(self._flush_soon.wait(), max(rest, 0.01))
