@@ -35,7 +35,7 @@ R = TypeVar("R")
 
 FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
-STOP_LIMIT_S: Final = 9.0
+STOP_LIMIT_S: Final = 8.5
 """A process that is told to stop, or has failed, ends within this time, in order or not: positions are safe at any moment."""
 _LOOK_AGAIN_S: Final = 0.3
 """How soon a step that waits for the store notices that nobody needs it any more."""

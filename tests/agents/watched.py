@@ -67,6 +67,7 @@ class Watched:
         found = self.child.join(STOP_S + began - time.monotonic())
         seconds = time.monotonic() - began
         assert found == code, f"ended with {found} after {seconds:.1f} s\n{self.child.log_tail()}"
+        print(f"{self.child.name}: ended with {found} after {seconds:.1f} s")
         return seconds
 
     def log(self) -> str:
