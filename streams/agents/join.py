@@ -14,10 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
-import numpy as np
-import polars as pl
 import structlog
-import xxhash
 from faust.types import TP
 
 from streams.agents.announcements import Announcements
@@ -276,7 +273,7 @@ class JoinAgent:
             hydrate_items(self.stored, state, decoded.frame)
             new = state.apply_items(decoded.frame)
         applied = decoded.frame if new.all() else decoded.frame.filter(new)
-        repeated = None if new.all() else _duplicates(batch, decoded.frame.filter(~new))
+        repeated = None if new.all() else Duplicates.of(topic, decoded.frame.filter(~new), batch.offsets, batch.values)
         read_side.next_offset = batch.end
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
@@ -395,14 +392,3 @@ def _next_offsets(flushes: list[PartitionFlush]) -> Iterator[tuple[TP, int]]:
     for f in flushes:
         yield TP(USAGE_TOPIC, f.partition), f.usage.next_offset
         yield TP(ITEMS_TOPIC, f.partition), f.items.next_offset
-
-
-def _duplicates(batch: Batch, rows: pl.DataFrame) -> Duplicates:
-    places = np.searchsorted(batch.offsets, rows["offset"].to_numpy())
-    hashes = [xxhash.xxh64_intdigest(batch.values[i] or b"") for i in places]
-    return Duplicates(
-        batch.tp.topic,
-        rows.select("offset", "appended_at", "tenant", "event_id").with_columns(
-            content_hash=pl.Series(hashes, dtype=pl.UInt64)
-        ),
-    )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
+import xxhash
 
 from streams.events.dead_letter import DeadLetter
 from streams.join.partition import Input, JoinPartition, Touched
@@ -32,6 +36,15 @@ class Duplicates:
 
     topic: str
     rows: pl.DataFrame
+
+    @classmethod
+    def of(
+        cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], values: Sequence[bytes | None]
+    ) -> Duplicates:
+        """Decoded rows that were not applied; `offsets` and `values` are those of their batch."""
+        places = np.searchsorted(offsets, rows["offset"].to_numpy())
+        hashes = pl.Series([xxhash.xxh64_intdigest(values[place] or b"") for place in places], dtype=pl.UInt64)
+        return cls(topic, rows.select("offset", "appended_at", "tenant", "event_id").with_columns(content_hash=hashes))
 
 
 @dataclass(frozen=True, slots=True)
