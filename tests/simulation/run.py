@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +23,7 @@ from tests.simulation.faults import ANYWHERE, KINDS, OFTEN, SELDOM, SESSION_S, S
 from tests.simulation.judge import Log, judged
 from tests.simulation.loop import VirtualLoop
 from tests.simulation.store import Backup, SimulatedStore
-from tests.simulation.worker import Crashed, Worker, owned_task
+from tests.simulation.worker import Worker, owned_task
 
 BEGIN_US = 1_767_956_400_000_000
 """2026-01-09 11:00 UTC: when every run begins."""
@@ -52,10 +53,6 @@ class Outcome:
     differences: list[str] = field(default_factory=list)
 
 
-class Failed(Exception):
-    """A worker stopped because of an error that is no fault of the surroundings."""
-
-
 class Simulation:
     """The world of one seed."""
 
@@ -76,7 +73,7 @@ class Simulation:
                 "take_over_grace_s": rng.choice((0.5, 5.0)),
             }
         )
-        self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
+        self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
         partitions = rng.choice((1, 1, 2, 2, 3))
         self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), store
         self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
@@ -266,19 +263,31 @@ def simulate(
     seed: int, trace: Trace | None = None, store: SimulatedStore | None = None, kinds: Sequence[str] = KINDS
 ) -> Outcome:
     """One run, with faults of some kinds, on an empty store."""
-    window_agent.STEP_EVERY_S = STEP_EVERY_S
-    structlog.configure(processors=[_Told(trace)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
     loop = VirtualLoop()
     simulation = Simulation(seed, loop, trace, store or SimulatedStore(), kinds)
     loop.set_task_factory(owned_task)  # type: ignore[arg-type]
-    loop.set_exception_handler(lambda _loop, _context: None)
-    try:
-        differences = loop.run_until_complete(simulation.run())
-    except Exception as error:  # noqa: BLE001 - whatever it is, the seed tells
-        differences = [f"the simulation broke: {error!r}"]
-    finally:
-        loop.close()
+    loop.set_exception_handler(lambda _loop, _context: None)  # what workers raise is judged where they run
+    with _prepared(trace):
+        try:
+            differences = loop.run_until_complete(simulation.run())
+        except Exception as error:  # noqa: BLE001 - whatever it is, the seed tells
+            differences = [f"the simulation broke: {error!r}"]
+        finally:
+            loop.close()
     return Outcome(seed, simulation.faults, simulation.steps, differences)
+
+
+@contextmanager
+def _prepared(trace: Trace | None) -> Iterator[None]:
+    """Within: the product's logs go into the trace, and the window agent steps as seldom as a run wants."""
+    logged, every_s = structlog.get_config(), window_agent.STEP_EVERY_S
+    structlog.configure(processors=[_Told(trace)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    window_agent.STEP_EVERY_S = STEP_EVERY_S
+    try:
+        yield
+    finally:
+        window_agent.STEP_EVERY_S = every_s
+        structlog.configure(**logged)
 
 
 class _Told:
@@ -292,6 +301,3 @@ class _Told:
             what = event.pop("event")
             self.trace(f"{'':10s}      {level}: {what} {event}")
         raise structlog.DropEvent
-
-
-__all__ = ["Crashed", "Outcome", "simulate"]
