@@ -45,7 +45,7 @@ def test_every_typed_name_is_listed_once(names: object, listed: tuple[object, ..
 
 def test_every_metric_says_its_unit_and_meaning() -> None:
     for metric in METRICS:
-        assert metric.name.rpartition("_")[2] in {"total", "seconds", "records"}, metric.name
+        assert metric.name.rpartition("_")[2] in {"total", "seconds", "records", "rows"}, metric.name
         assert metric.help.endswith("."), metric.name
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from kafka.admin import KafkaAdminClient
 
 from streams.agents.batches import Batch
 from streams.agents.transport import CREDIT, SCHEME, Consumer, Seat
+from streams.config import Settings
 from streams.errors import Fenced
 
 PATIENCE_S = 60.0
@@ -51,6 +53,7 @@ class Member:
             broker_heartbeat_interval=0.5, broker_max_poll_records=4, worker_redirect_stdouts=False,
         )  # fmt: skip
         self.owner = self.app.ownership = Owner()
+        self.app.context = SimpleNamespace(settings=Settings(kafka=address))
         self.batches: list[Batch] = []
         self.go_on = asyncio.Event()
 
