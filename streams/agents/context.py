@@ -35,6 +35,8 @@ R = TypeVar("R")
 
 FIRST_RETRY_S: Final = 0.2
 LONGEST_RETRY_S: Final = 5.0
+ANSWER_S: Final = 60
+"""A network that drops packets must not hold an insert for the client's usual five minutes; what is sent again does no harm."""
 STOP_LIMIT_S: Final = 8.5
 """A process that is told to stop, or has failed, ends within this time, in order or not: positions are safe at any moment."""
 _LOOK_AGAIN_S: Final = 0.3
@@ -64,7 +66,7 @@ class Context:
     worker: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
     def __post_init__(self) -> None:
-        client = connect(self.settings.clickhouse)
+        client = connect(self.settings.clickhouse, send_receive_timeout=ANSWER_S)
         self.sink = Sink(ClickHouseInserts(client), self.worker)
         self.stored: Stored = ClickHouseStored(client)
         self._compute = ThreadPoolExecutor(1, "compute")

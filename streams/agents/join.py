@@ -126,11 +126,8 @@ class JoinAgent:
     ) -> dict[int, Start]:
         lives = await self.context.persist(alive, incarnations, self.stored, list(epochs))
         tps = list(tps)
-        committed, begin, end = (
-            await consumer.committed(tps),
-            await consumer.earliest_offsets(*tps),
-            await consumer.log_ends(),
-        )
+        committed, begin = await consumer.committed(tps), await consumer.earliest_offsets(*tps)
+        end = await consumer.log_ends(committed)
         topics = await consumer.topics()
         partitions_of(topics, self.context.partitions)
         self._topic_ids = {topic: topics[topic].topic_id for topic in INPUT_TOPICS}

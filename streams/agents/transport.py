@@ -143,6 +143,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
                     return
             await asyncio.sleep(0.1)
 
+    async def log_ends(self, tps: Iterable[TP]) -> dict[TP, int]:
+        found = await self._ensure_consumer().end_offsets([TopicPartition(*tp) for tp in tps])
+        return {TP(*tp): end for tp, end in found.items()}
+
     async def rejoin(self) -> None:
         self._ensure_consumer()._coordinator.request_rejoin()  # noqa: SLF001 - no public seam
 
@@ -237,10 +241,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         """The topics as the broker describes them now; asks until it answers."""
         return await self._asked(self._watch.look)
 
-    async def log_ends(self) -> dict[TP, int]:
-        """The next offset of every partition of the input topics."""
-        found = await self._asked(lambda: end_offsets(self.app.context.settings))
-        return {TP(*place): end for place, end in found.items()}
+    async def log_ends(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """The next offset of partitions of input topics. What lies before a committed position is asked again in another way: Tansu's is too low."""
+        found: dict[TP, int] = await self._thread.call_thread(self._thread.log_ends, list(committed))
+        if any(found[tp] < (position or 0) for tp, position in committed.items()):
+            ends = await self._asked(lambda: end_offsets(self.app.context.settings))
+            found = {tp: ends[tp] for tp in found}
+        return found
 
     async def _asked(self, question: Callable[[], R]) -> R:
         delay = FIRST_RETRY_S

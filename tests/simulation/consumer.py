@@ -14,7 +14,7 @@ from faust.types import TP
 from streams.agents.batches import Batch
 from streams.agents.topics import TopicState
 from streams.agents.transport import CREDIT, Seat, Tail
-from streams.config import INPUT_TOPICS, TOPICS
+from streams.config import TOPICS
 from streams.errors import Fenced
 from tests.simulation.broker import Broker, Group, Refused
 
@@ -73,10 +73,10 @@ class SimulatedConsumer:
         await self.machine.online()
         return dict.fromkeys(sorted(tps), 0)
 
-    async def log_ends(self) -> dict[TP, int]:
+    async def log_ends(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         await self.machine.step("ask", "log ends")
         await self.machine.online()
-        return {tp: len(log) for tp, log in self.machine.broker.logs.items() if tp.topic in INPUT_TOPICS}
+        return {tp: len(log) for tp, log in self.machine.broker.logs.items() if tp in committed}
 
     async def topics(self) -> dict[str, TopicState]:
         await self.machine.step("ask", "topics")
