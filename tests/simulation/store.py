@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from streams.detect.alert import alert_rows
+from streams.detect.observed import WINDOW_COLUMNS
 from streams.store.rows import TIME
 from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
@@ -49,7 +50,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
         **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
     },
     "alerts/checkpoint": {"watermark": pl.Int64},
-    "alerts/history": _WINDOWS,
+    "alerts/history": {name: _WINDOWS[name] for name in WINDOW_COLUMNS},
     "alerts/recent": {name: kind for name, kind in _ALERTS.items() if name != "version"},
 }  # fmt: skip
 """The columns of each query that its readers use."""

@@ -18,6 +18,8 @@ from tests.store.engine import EngineStore
 ENOUGH = 3
 """Runs that must have asked each question and been answered with rows."""
 SETTINGS = ("value_rules", "price_book")
+RARE = ("windows/usage_sums", "windows/outcome_sums", "windows/actors_seen")
+"""Asked only for windows that begin before what is in memory; tests/store/test_windows.py compares them."""
 UNRESTORED = tuple(kind for kind in KINDS if kind != "restore")
 
 
@@ -60,7 +62,7 @@ def test_every_answer_of_a_run_is_that_of_the_engine(migrated: Client) -> None:
     ]
     answered: Counter[str] = Counter()
     seed = 0
-    while any(answered[name] < ENOUGH for name in COLUMNS):
+    while any(answered[name] < ENOUGH for name in COLUMNS if name not in RARE):
         seed += 1
         store = Compared(EngineStore(migrated))
         outcome = simulate(seed, store=store, kinds=UNRESTORED)
