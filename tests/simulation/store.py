@@ -170,16 +170,15 @@ class SimulatedStore(MemoryStore):
     ) -> pl.DataFrame:
         end_us = pl.col("window_end").cast(pl.Int64)
         wanted = pl.col("tenant").is_in(tenants) & pl.col("grouping").is_in(groupings) & pl.col("team").is_in(teams)
-        return self._answered(wanted & (pl.col("size") == size) & end_us.is_in([end * 1_000_000 for end in ends]))
+        wanted &= pl.col("size") == size
+        return self._answered("windows/previous", wanted & end_us.is_in([end * 1_000_000 for end in ends]))
 
     def _windows_shown(self, tenants: list[str]) -> pl.DataFrame:
-        rows = self.windows().filter(pl.col("tenant").is_in(tenants) & (pl.col("status") == "provisional"))
-        times = pl.col("window_end", "watermark").cast(pl.Int64)
-        return rows.with_columns(times).select(list(COLUMNS["windows/shown"]))
+        return self._answered("windows/shown", pl.col("tenant").is_in(tenants) & (pl.col("status") == "provisional"))
 
-    def _answered(self, wanted: pl.Expr) -> pl.DataFrame:
+    def _answered(self, name: str, wanted: pl.Expr) -> pl.DataFrame:
         rows = self.windows().filter(wanted)
-        return rows.with_columns(pl.col("window_end").cast(pl.Int64)).select(list(_WINDOWS))
+        return rows.with_columns(pl.col("window_end", "watermark").cast(pl.Int64)).select(list(COLUMNS[name]))
 
     # --- rebuilds -------------------------------------------------------------------------------------------------------------------
 
@@ -208,10 +207,11 @@ class SimulatedStore(MemoryStore):
             (pl.col("grouping") == "team_class") & pl.col("work_class").is_in(["core", "low_value"])
         )
         return self._answered(
+            "alerts/history",
             (pl.col("status") == "final")
             & judged
             & (pl.any_horizontal(in_step) | (end_us > judged_s * 1_000_000))
-            & (end_us >= since_s * 1_000_000)
+            & (end_us >= since_s * 1_000_000),
         )
 
     def _alerts_recent(self, since: int) -> Iterable[Row]:
