@@ -31,6 +31,8 @@ class Machine(Protocol):
     rng: random.Random
 
     @property
+    def most_fetched(self) -> int: ...
+    @property
     def calm(self) -> bool: ...
     @property
     def quiet(self) -> bool: ...
@@ -131,7 +133,7 @@ class SimulatedConsumer:
 
     def _next(self, tp: TP, seat: Seat) -> Batch | None:
         log, begin = self.machine.broker.logs[tp], self._positions[tp]
-        end = min(len(log), begin + self.machine.rng.choice((1, 3, 8, 50)))
+        end = min(len(log), begin + self.machine.rng.randint(1, self.machine.most_fetched))
         self._positions[tp] = end
         self._answered(tp, end, len(log))
         if begin == end:

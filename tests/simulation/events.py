@@ -54,8 +54,8 @@ def _moments(rng: random.Random, now_us: int) -> list[int]:
     """A few times, so that events share panes; now and then some beyond the horizon of a day, or beyond the panes that window agents keep."""
     hours = now_us // HOUR_US
     near = [(hours - rng.choice((0, 1, 1, 2))) * HOUR_US + rng.choice((0, 1, PANE_US - 1, PANE_US)) for _ in range(3)]
-    far = [(hours - 24 * rng.choice((2, 3, 45, 45)) - 5) * HOUR_US + rng.choice((0, 7))] if rng.random() < 0.3 else []
-    return [min(moment, now_us) for moment in near + far]
+    far = [(hours - 24 * rng.choice((2, 3, 45)) - 5) * HOUR_US + rng.choice((0, 7))] if rng.random() < 0.3 else []
+    return [min(moment, now_us) for moment in (near[:1] + far if far else near)]
 
 
 def _good(topic: str, event: Event) -> Publication:

@@ -18,7 +18,7 @@ from tests.simulation.store import COLUMNS, SimulatedStore
 from tests.store.conformance import hashable, rows_of
 from tests.store.engine import EngineStore
 
-MOST_SEEDS = 150
+MOST_SEEDS = 300
 SETTINGS = ("value_rules", "price_book")
 RARE = ("windows/usage_sums", "windows/outcome_sums", "windows/actors_seen")
 """Asked only for windows that begin before what is in memory; tests/store/test_windows.py compares them."""

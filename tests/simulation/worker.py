@@ -39,6 +39,7 @@ class World(Protocol):
     group: Group
     store: SimulatedStore
     settings: Settings
+    most_fetched: int
     calm: bool
     quiet: bool
 
@@ -71,6 +72,10 @@ class Worker:
         self.tasks: set[asyncio.Task[Any]] = set()
 
     # --- the machine ----------------------------------------------------------------------------------------------------------------
+
+    @property
+    def most_fetched(self) -> int:
+        return self.world.most_fetched
 
     @property
     def calm(self) -> bool:
