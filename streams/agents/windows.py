@@ -109,6 +109,14 @@ class WindowAgent:
             watermarks.merge_rows(checkpoint.positions)
         reached = checkpoint.watermark if checkpoint else None
         engine.load(*load_state(stored, owned, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
+        if committed is not None and checkpoint is not None and checkpoint.next_offset < committed:
+            log.warning(
+                "ClickHouse is behind the group, reading updates again",
+                partition=upart,
+                position=committed,
+                stored=checkpoint.next_offset,
+            )
+            committed = checkpoint.next_offset
         offset = begin if committed is None else max(committed, begin)
         incarnation = checkpoint.incarnation if checkpoint else 0
         if checkpoint is not None and offset != committed:
