@@ -18,7 +18,7 @@ from streams.config import TOPICS
 from streams.errors import Fenced
 from tests.simulation.broker import Broker, Group, Refused
 
-FETCH_WAIT_S = 4.0
+FETCH_WAIT_S = 8.0
 CALM_FETCH_WAIT_S = 300.0
 
 

@@ -33,6 +33,7 @@ Log = dict[TP, list[Publication]]
 
 _SLIDES = {family.size: family.slide_us for family in FAMILIES}
 _SUMS = (*MEASURES, "contributors")
+_PLACES = {name: place for place, name in enumerate(_SUMS)}
 
 
 def judged(
@@ -129,7 +130,7 @@ def _windows(
         return
     watermark = max(watermarks.values())
     wanted = {
-        tuple(key): tuple(sums.get(name, 0) for name in _SUMS)
+        tuple(key): _row(sums)
         for key, sums in results.windows(watermark + ahead_us + lateness_us, lateness_us).items()
         if key.end - _SLIDES[key.size] <= watermarks[partition_of(key.tenant, partitions)]
     }
@@ -150,6 +151,13 @@ def _windows(
         yield f"windows {key}\n  stored   {one}\n  expected {other}"
     if len(keys) > 5:
         yield f"windows: {len(keys)} differ"
+
+
+def _row(sums: dict[str, int]) -> tuple[int, ...]:
+    row = [0] * len(_SUMS)
+    for name, amount in sums.items():
+        row[_PLACES[name]] = amount
+    return tuple(row)
 
 
 def _named(sums: tuple[int, ...] | None) -> dict[str, int] | None:

@@ -65,7 +65,7 @@ class Simulation:
         self.settings = Settings.model_construct(
             **_DEFAULTS
             | {
-                "flush_interval_s": rng.choice((5.0, 15.0)),
+                "flush_interval_s": rng.choice((8.0, 25.0)),
                 "flush_max_rows": rng.choice((3, 1000)),
                 "horizon_days": rng.choice((1, 7)),
                 "watermark_idle_s": 60.0,
@@ -88,7 +88,7 @@ class Simulation:
         self._wanted = rng.choice((1, 2, 2, 3))
         self._backups: list[Backup] = []
         self._broken: asyncio.Future[None] | None = None
-        self._left = rng.choice((0, 4, 8, 16))
+        self._left = rng.choice((0, 3, 6, 12))
         self._every = rng.choice((2, 6, 20))
         self._next = self._drawn_pause()
         self._kinds = [kind for kind in kinds if rng.random() < 0.6]
@@ -272,21 +272,24 @@ def simulate(
     simulation = Simulation(seed, loop, trace, store or SimulatedStore(), kinds)
     loop.set_task_factory(owned_task)  # type: ignore[arg-type]
     loop.set_exception_handler(lambda _loop, _context: None)  # what workers raise is judged where they run
-    with _prepared(trace):
+    alarms: list[str] = []
+    with _prepared(trace, alarms):
         try:
             differences = loop.run_until_complete(simulation.run())
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed tells
             differences = [f"the simulation broke: {error!r}"]
         finally:
             loop.close()
-    return Outcome(seed, simulation.faults, simulation.steps, differences)
+    return Outcome(seed, simulation.faults, simulation.steps, [*alarms, *differences])
 
 
 @contextmanager
-def _prepared(trace: Trace | None) -> Iterator[None]:
-    """Within: the product's logs go into the trace, and the window agent steps as seldom as a run wants."""
+def _prepared(trace: Trace | None, alarms: list[str]) -> Iterator[None]:
+    """Within: the product's logs go into the trace, what it must never say to `alarms`; the window agent steps as seldom as a run wants."""
     logged, every_s = structlog.get_config(), window_agent.STEP_EVERY_S
-    structlog.configure(processors=[_Told(trace)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False)
+    structlog.configure(
+        processors=[_Told(trace, alarms)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False
+    )
     window_agent.STEP_EVERY_S = STEP_EVERY_S
     try:
         yield
@@ -298,11 +301,13 @@ def _prepared(trace: Trace | None) -> Iterator[None]:
 class _Told:
     """The product's logs: into the trace, or nowhere."""
 
-    def __init__(self, trace: Trace | None) -> None:
-        self.trace = trace
+    def __init__(self, trace: Trace | None, alarms: list[str]) -> None:
+        self.trace, self.alarms = trace, alarms
 
     def __call__(self, _logger: Any, level: str, event: MutableMapping[str, Any]) -> str:
+        what = event.pop("event")
+        if "unreadable" in what:
+            self.alarms.append(f"{what} {event}")
         if self.trace is not None:
-            what = event.pop("event")
             self.trace(f"{'':10s}      {level}: {what} {event}")
         raise structlog.DropEvent

@@ -55,6 +55,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """The columns of each query that its readers use."""
 
+_NOTHING = {name: pl.DataFrame(schema=columns) for name, columns in COLUMNS.items()}
 _SETTINGS = {
     "value_rules": pl.DataFrame(Rules.shipped().rows_for_tables(), infer_schema_length=None),
     "price_book": pl.DataFrame([line._asdict() for line in SAMPLE_PRICES]),
@@ -104,7 +105,7 @@ class SimulatedStore(MemoryStore):
         if isinstance(answer, pl.DataFrame):
             return answer
         found = [[row[column] for column in COLUMNS[name]] for row in answer]
-        return pl.DataFrame(found, schema=COLUMNS[name], orient="row")
+        return pl.DataFrame(found, schema=COLUMNS[name], orient="row") if found else _NOTHING[name]
 
     def backup(self) -> Backup:
         """Everything as it is now."""

@@ -62,11 +62,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "old_usage": {name: USAGE_SCHEMA[name] for name in _USAGE_IDENTITY},
     "recent_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
     "old_items": {name: ITEM_SCHEMA[name] for name in _IDENTITY},
-    "flushed_panes": {**_PLACE, **PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64)},
+    "flushed_panes": {**_PLACE, **PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64), "version": pl.UInt64},
     "flushed_actors": {**_PLACE, **ACTOR_SCHEMA},
     "flushed_bookings": {
         **_PLACE, "tenant": pl.String, "work_item_id": pl.String, "at": pl.Int64, "kind": pl.String,
-        **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64),
+        **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String), **dict.fromkeys(OUTCOME_MEASURES, pl.Int64), "version": pl.UInt64,
     },
 }  # fmt: skip
 """The columns of each query of recovery that its readers use."""
@@ -237,7 +237,7 @@ class MemoryStore:
     def _flushed_bookings(self, kpart: int, version: int) -> Iterable[Row]:
         for row in self._flushed("work_items", kpart, version):
             for booking in row["bookings"]:
-                yield {**booking, "kpart": kpart, "tenant": row["tenant"], "work_item_id": row["work_item_id"]}
+                yield {**booking, **{name: row[name] for name in ("kpart", "tenant", "work_item_id", "version")}}
 
 
 def _named(rows: Iterable[Row], tenants: list[str], items: list[str]) -> list[Row]:
