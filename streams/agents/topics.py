@@ -154,7 +154,7 @@ def partitions_of(topics: Mapping[str, TopicState], expected: int | None = None)
     if expected is not None and found != expected:
         raise PartitionMismatch(
             f"the topics have {found} partitions, the installation was made with {expected}: keys lie elsewhere now",
-            remedy="recreate the topics with the old count, or move the stored events: tokenworth rebuild --repartition",
+            remedy="recreate the topics with the old count, or start with an empty database (another name in TOKENWORTH_CLICKHOUSE)",
         )
     return found
 
