@@ -35,9 +35,8 @@ from streams.store.windows import (
     window_version,
 )
 from streams.windows.engine import WindowEngine, kept_from
-from streams.windows.families import WINDOW_KEY
 from streams.windows.measures import DAY_US
-from streams.windows.stale import emptied
+from streams.windows.stale import Inherited
 from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
@@ -57,8 +56,7 @@ class Updates:
     incarnation: int
     next_offset: int
     watermark: int
-    shown: pl.DataFrame
-    """What an earlier owner left as provisional; the first step writes those that hold nothing any more."""
+    inherited: Inherited
     stepped_offset: int = -1
     settled_offset: int = 0
     settled_positions: list[Position] = field(default_factory=list)
@@ -140,7 +138,7 @@ class WindowAgent:
             incarnation,
             offset,
             max([reached or 0, *shown["watermark"]]),  # the last step may have ended before its checkpoint
-            shown,
+            Inherited(shown, lateness_us),
             settled_offset=offset,
             settled_positions=watermarks.positions(),
         )
@@ -254,16 +252,13 @@ class WindowAgent:
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
 
-    def _next(self, part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
-        """The next windows to write; after the last ones of the first step those that an earlier owner showed and that hold nothing any more."""
-        frame = next(frames, None)
-        if part.shown.is_empty():
+    @staticmethod
+    def _next(part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+        """The next windows to write; after the last ones those that an earlier owner showed and that hold nothing any more."""
+        if (frame := next(frames, None)) is not None:
+            part.inherited.written(frame)
             return frame
-        if frame is not None:
-            part.shown = part.shown.join(frame, on=WINDOW_KEY, how="anti")
-            return frame
-        gone = emptied(part.shown, part.watermark, self.settings.allowed_lateness_s * 1_000_000)
-        part.shown = part.shown.clear()
+        gone = part.inherited.due(part.watermark)
         return None if gone.is_empty() else gone
 
     def _count(self, frame: pl.DataFrame) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from streams.windows.engine import WindowEngine
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
-from streams.windows.stale import emptied
+from streams.windows.stale import Inherited
 from tests.windows.reference import (
     DAY,
     HOUR,
@@ -47,21 +47,40 @@ def test_windows_of_a_place_that_an_item_left_are_emptied_after_a_restart() -> N
 
     second = engine({ITEM: [LATER]}, watermark)
     written = pl.concat(second.advance(watermark, T0))
-    left = shown.join(written, on=WINDOW_KEY, how="anti")
-    assert set(left["team"]) == {"a"}
-    gone = emptied(left.select(*WINDOW_KEY, "backfill"), watermark, LATENESS)
+    inherited = Inherited(shown, LATENESS)
+    inherited.written(written)
+    gone = inherited.due(watermark)
     assert gone.schema == WINDOW_SCHEMA
+    assert set(gone["team"]) == {"a"}
     assert set(gone["status"]) == {"provisional"}
     stored = dict(read_rows(shown)) | dict(read_rows(written)) | dict(read_rows(gone))
     assert {key for key, row in stored.items() if amounts_of(row)} == {key for key, _ in read_rows(written)}
 
 
-def test_windows_that_have_become_final_say_so_and_later_ones_wait() -> None:
+def test_each_is_written_once_as_provisional_and_once_as_final() -> None:
     first = engine({}, None)
     first.apply_bookings(booking_frame({ITEM: [THEN]}))
-    shown = pl.concat(first.advance(T0 + MINUTE, T0)).select(*WINDOW_KEY, "backfill")
-    gone = emptied(shown, T0 + 3 * HOUR, LATENESS)
-    final = pl.col("window_end").cast(pl.Int64) + LATENESS <= T0 + 3 * HOUR
-    assert gone.filter(pl.col("status") == "final").equals(gone.filter(final))
-    assert 0 < len(gone.filter(final)) < len(gone) == len(shown)
-    assert emptied(shown, T0 - DAY, LATENESS).is_empty()
+    shown = pl.concat(first.advance(T0 + MINUTE, T0))
+    inherited = Inherited(shown, LATENESS)
+    assert inherited.due(T0 - DAY).is_empty(), "windows of the future wait"
+    assert len(inherited.due(T0 + 2 * MINUTE)) == len(shown)
+    assert inherited.due(T0 + 3 * MINUTE).is_empty()
+    later = T0 + 3 * HOUR
+    final = pl.col("window_end").cast(pl.Int64) + LATENESS <= later
+    gone = inherited.due(later)
+    assert 0 < len(gone) < len(shown)
+    assert gone.select(WINDOW_KEY).equals(shown.filter(final).select(WINDOW_KEY))
+    assert set(gone["status"]) == {"final"}
+    rest = inherited.due(T0 + 40 * DAY)
+    assert len(gone) + len(rest) == len(shown)
+    assert inherited.due(T0 + 80 * DAY).is_empty()
+
+
+def test_what_the_engine_writes_again_is_left_to_it() -> None:
+    first = engine({}, None)
+    first.apply_bookings(booking_frame({ITEM: [THEN]}))
+    shown = pl.concat(first.advance(T0 + MINUTE, T0))
+    inherited = Inherited(shown, LATENESS)
+    assert not inherited.due(T0 + MINUTE).is_empty()
+    inherited.written(shown)
+    assert inherited.due(T0 + 40 * DAY).is_empty()
