@@ -25,6 +25,7 @@ from streams.config import Settings
 from streams.errors import Fenced, RegistryUnavailable, StoreUnavailable, TokenworthError, first_line
 from streams.metrics import Metrics
 from streams.store.client import connect
+from streams.store.installation import check_partitions
 from streams.store.reading import ClickHouseStored, Stored
 from streams.store.sink import ClickHouseInserts, Sink
 
@@ -59,7 +60,7 @@ OVERLOADED: Final = (
 
 @dataclass
 class Context:
-    """Resources of a worker; made before the Faust app, opened and closed with it."""
+    """Resources of a worker; opened and closed with its Faust app. Raises SetupError when `init` never ran here, or for other topics."""
 
     settings: Settings
     partitions: int
@@ -67,6 +68,7 @@ class Context:
 
     def __post_init__(self) -> None:
         client = connect(self.settings.clickhouse, send_receive_timeout=ANSWER_S)
+        check_partitions(client, self.partitions)
         self.sink = Sink(ClickHouseInserts(client), self.worker)
         self.stored: Stored = ClickHouseStored(client)
         self._compute = ThreadPoolExecutor(1, "compute")

@@ -28,6 +28,7 @@ _NO_ID: Final = "00000000-0000-0000-0000-000000000000"
 _BOOTSTRAP_MS: Final = 5000
 _FETCH_MS: Final = 10_000
 _FETCH_WAIT_MS: Final = 20
+_GONE_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +155,29 @@ def partitions_of(topics: Mapping[str, TopicState], expected: int | None = None)
     if expected is not None and found != expected:
         raise PartitionMismatch(
             f"the topics have {found} partitions, the installation was made with {expected}: keys lie elsewhere now",
-            remedy="recreate the topics with the old count, or start with an empty database (another name in TOKENWORTH_CLICKHOUSE)",
+            remedy="recreate the topics with the old count; `tokenworth rebuild --repartition` moves what is stored to another one",
         )
     return found
+
+
+def members(settings: Settings) -> int:
+    """How many workers the group has."""
+    with admin(settings) as client:
+        return len(client.describe_groups([settings.group])[settings.group]["members"])
+
+
+def delete_topics(settings: Settings, names: Sequence[str]) -> None:
+    """Delete topics with all their records, and the group with its positions; returns when they are gone. The group must have no members."""
+    if not names:
+        return
+    with admin(settings) as client:
+        client.delete_topics(list(names))
+        began = time.monotonic()
+        while left := {topic["name"] for topic in _found(client)} & set(names):
+            if time.monotonic() - began > _GONE_S:
+                raise SetupError(f"the broker has not deleted {', '.join(sorted(left))}", remedy="run it again")
+            time.sleep(_FETCH_WAIT_MS / 1000)
+        client.delete_groups([settings.group])
 
 
 def end_offsets(settings: Settings, topics: Sequence[str] = INPUT_TOPICS) -> dict[tuple[str, int], int]:

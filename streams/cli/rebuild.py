@@ -26,6 +26,16 @@ def rebuild(
         datetime | None, typer.Option("--to", help="Event time up to which to rebuild, UTC; default: the end.")
     ] = None,
     wait: Annotated[bool, typer.Option(help="Show the progress until it is done; else return at once.")] = True,
+    repartition: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Instead, with publishers and workers stopped: move all events to topics with N partitions and a new database.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before topics are deleted.")] = False,
     json: AsJson = False,
 ) -> None:
     """Compute stored results again from the raw events, beside the live stream.
@@ -33,6 +43,11 @@ def rebuild(
     For changed rules or prices of the past, or results that verify finds different. The running workers do it, each for its
     partitions; stopping in the middle does no harm, the next worker goes on. Running it again gives the same results.
     """
+    if repartition is not None:
+        if since or until or not wait:
+            raise typer.BadParameter("moves everything, and at once", param_hint="--repartition")
+        _repartition(repartition, yes=yes, json=json)
+        return
     from streams.store.client import connect  # noqa: PLC0415 - keeps --help instant
     from streams.store.installation import stored_partitions  # noqa: PLC0415
     from streams.store.reading import ClickHouseStored  # noqa: PLC0415
@@ -82,6 +97,36 @@ def rebuild(
         progress(found["done"])
     if json:
         print_json(found | {"seconds": round(time.monotonic() - began, 1)})
+
+
+def _repartition(partitions: int, *, yes: bool, json: bool) -> None:
+    from streams.agents.repartition import move, plan  # noqa: PLC0415
+    from streams.store.client import database_of  # noqa: PLC0415
+
+    began = time.monotonic()
+    chosen = plan(load_settings(), partitions)
+    database = database_of(chosen.new.clickhouse)
+    if chosen.resumed:
+        say(f"going on with the move to {database}")
+    elif not yes:
+        say(
+            f"The topics at {chosen.old.kafka} are deleted and made again with {partitions} partitions instead of {chosen.was};"
+        )
+        say(f"{chosen.rows:,} stored events are published to them, to be counted into database {database}.")
+        say("Publishers must be stopped: what they send meanwhile may be lost.")
+        typer.confirm("  Go on?", abort=True, err=True)
+    with counting("events moved", chosen.rows) as progress:
+        count = move(chosen, progress)
+    if json:
+        print_json({
+            "events": count, "partitions": partitions, "database": database, "seconds": round(time.monotonic() - began, 1),
+        })  # fmt: skip
+    say(
+        f"now set TOKENWORTH_PARTITIONS={partitions} and database {database} in TOKENWORTH_CLICKHOUSE, and start the workers;"
+    )
+    say(
+        f"compare with `tokenworth verify`, then start the publishers. Database {database_of(chosen.old.clickhouse)} was left as it is."
+    )
 
 
 def _us(at: datetime | None, otherwise: int) -> int:

@@ -72,7 +72,7 @@ def decode(
     refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, frame))
     if refused:
         frame, index = _without(frame, index, refused)
-    frame = frame.with_columns(_key(event))
+    frame = frame.with_columns(key_of(event))
     foreign = _foreign(frame["key"], partition, partitions)
     if foreign:
         detail = f"the key belongs to another of {partitions} partitions than {partition}"
@@ -201,8 +201,8 @@ def _normalised(event: EventName, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(columns)
 
 
-def _key(event: EventName) -> pl.Expr:
-    """`keys.usage_key` and `keys.work_item_key` over columns."""
+def key_of(event: EventName) -> pl.Expr:
+    """Column `key`: `keys.usage_key` and `keys.work_item_key` over columns, '' being absent."""
     item = pl.col("work_item_id")
     if event == "usage_event":
         session, own = pl.col("session_id"), pl.format("event:{}", pl.col("event_id"))

@@ -50,6 +50,11 @@ def ensure_database(url: str, cluster: str = "") -> bool:
     return not found
 
 
+def database_of(url: str) -> str:
+    """The name of the database. Raises ConfigError."""
+    return str(_address(url)["database"])
+
+
 def quoted(identifier: str) -> str:
     """An identifier as SQL."""
     return "`" + identifier.replace("\\", "\\\\").replace("`", "\\`") + "`"

@@ -44,20 +44,30 @@ def insert_values(client: Any, table: str, rows: Sequence[Row]) -> None:
 
 def stored_partitions(client: Any) -> int | None:
     """The partition count that the installation was made with; None when `init` never ran."""
+    found = fact(client, _PARTITIONS)
+    return int(found) if found else None
+
+
+def fact(client: Any, name: str) -> str:
+    """A fact of the installation; empty when it was never recorded."""
     found = client.query(
-        "SELECT value FROM installation FINAL WHERE name = {name:String}", parameters={"name": _PARTITIONS}
+        "SELECT value FROM installation FINAL WHERE name = {name:String}", parameters={"name": name}
     ).result_rows
-    return int(found[0][0]) if found else None
+    return str(found[0][0]) if found else ""
+
+
+def record_fact(client: Any, name: str, value: str) -> None:
+    """Record a fact; it never changes."""
+    client.command(
+        "INSERT INTO installation VALUES ({name:String}, {value:String}, 1)", parameters={"name": name, "value": value}
+    )
 
 
 def fix_partitions(client: Any, partitions: int) -> None:
     """Record the partition count at the first `init`. Raises PartitionMismatch when another one is recorded."""
     stored = stored_partitions(client)
     if stored is None:
-        client.command(
-            "INSERT INTO installation VALUES ({name:String}, {value:String}, 1)",
-            parameters={"name": _PARTITIONS, "value": str(partitions)},
-        )
+        record_fact(client, _PARTITIONS, str(partitions))
     else:
         _same(stored, partitions)
 
@@ -95,5 +105,6 @@ def _same(stored: int, partitions: int) -> None:
     if stored != partitions:
         raise PartitionMismatch(
             f"this installation has {stored} partitions in ClickHouse, its topics {partitions}",
-            remedy=f"set TOKENWORTH_PARTITIONS={stored}, or check that TOKENWORTH_KAFKA and TOKENWORTH_CLICKHOUSE belong together",
+            remedy="check that TOKENWORTH_KAFKA and TOKENWORTH_CLICKHOUSE belong together, and TOKENWORTH_PARTITIONS; "
+            "`tokenworth rebuild --repartition` moves what is stored to another count",
         )

@@ -13,8 +13,8 @@ from streams.events.bounds import ACTIVITIES, COST_BASES, KINDS, LINK_TYPES, MAX
 from streams.events.schemas import latest
 from streams.local.traffic import TENANT, Traffic, last_monday_us, make_traffic
 from streams.local.traffic.bad import BAD_RECORDS
-from streams.local.traffic.encode import Record
 from streams.local.traffic.records import records
+from streams.publish.columns import Record
 from streams.value.prices import PriceBook
 from streams.windows.measures import DAY_US, HOUR_US, TOKEN_BUCKETS
 from tests.oracle.value import PriceLine

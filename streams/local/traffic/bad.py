@@ -11,8 +11,8 @@ from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.keys import partition_of, usage_key, work_item_key
 from streams.events.schemas import shipped_id
 from streams.events.wire import HEADER_BYTES, pack_header
-from streams.local.traffic.encode import Record, encode
 from streams.local.traffic.usage import USAGE_COLUMNS
+from streams.publish.columns import Record, encode
 from streams.windows.measures import DAY_US
 
 BAD_RECORDS: Final = 21

@@ -11,9 +11,9 @@ import polars as pl
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.local.traffic import Traffic
 from streams.local.traffic.bad import bad_records
-from streams.local.traffic.encode import Record, encode
 from streams.local.traffic.episodes import MINUTE_US
 from streams.local.traffic.rhythm import Ints
+from streams.publish.columns import Record, encode
 from streams.windows.measures import DAY_US
 
 __all__ = ["Record", "records"]
