@@ -110,7 +110,7 @@ class Rebuilding:
                 load_items(stored, state, state.absent_items(items))
                 state.touch_items(items)
                 part.touch()
-                return replace(rebuild, done=rebuild.done + len(items), cursor=list(items.row(-1)))
+                return rebuild.further(len(items), list(items.row(-1)))
         hours = hours_after(stored, rebuild, HOURS_PER_STEP)
         for hour in hours:
             panes = panes_of(stored, rebuild, hour)
@@ -121,5 +121,5 @@ class Rebuilding:
                 state.add_actors(actors(raw))
         part.touch()
         if hours:
-            return replace(rebuild, done=rebuild.done + len(hours), cursor=[str(hours[-1])])
-        return replace(rebuild, done=rebuild.total, finished=True)
+            return rebuild.further(len(hours), [str(hours[-1])])
+        return rebuild.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import polars as pl
@@ -30,6 +30,15 @@ class Rebuild:
     total: int = 0
     cursor: list[str] = field(default_factory=list)
     finished: bool = False
+
+    def further(self, count: int, cursor: list[str]) -> Rebuild:
+        """After `count` more items or hours. Live traffic may add some that nobody counted."""
+        done = self.done + count
+        return replace(self, done=done, total=max(self.total, done), cursor=cursor)
+
+    def finish(self) -> Rebuild:
+        """After the last one. Those that were counted and are gone are done, too: progress never goes back, or its row would not count."""
+        return replace(self, done=self.total, finished=True)
 
 
 def pending(stored: Stored, partitions: Sequence[int]) -> dict[int, Rebuild]:

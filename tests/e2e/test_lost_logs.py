@@ -15,6 +15,8 @@ from kafka.admin import KafkaAdminClient
 from streams.agents.topics import create_topics, end_offsets
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.join.partition import OFFSET_BITS
+from streams.store.reading import ClickHouseStored
+from streams.store.rebuilds import pending
 from streams.store.verify import verify
 from tests.e2e.conftest import install_sample_prices
 from tests.e2e.system import System, running_system
@@ -40,9 +42,11 @@ def system(tmp_path_factory: pytest.TempPathFactory, log: Log) -> Iterator[Syste
 
 
 def finish(system: System, incarnation: int = 0, **env: str) -> None:
-    """A worker applies and windows all that is there, then stops."""
+    """A worker applies, rebuilds and windows all that is there, then stops."""
     worker = system.start_worker("worker", **env)
     system.wait_until_applied(incarnation=incarnation)
+    stored = ClickHouseStored(system.client)
+    system.wait(lambda: not pending(stored, range(system.settings.partitions)), "no rebuild is left")
     system.wait_until_windowed(0, incarnation=incarnation)
     system.stop_worker(worker)
 
