@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     partitions: int = Field(4, ge=1, le=1024, description="partition count that init creates the topics with")
     replication: int = Field(1, ge=1, le=7, description="replication factor that init creates the topics with")
     flush_interval_s: float = Field(1.0, gt=0, le=60, description="time between flushes of a worker")
-    flush_max_rows: int = Field(500_000, ge=1000, description="rows that make a flush come earlier")
+    flush_max_rows: int = Field(
+        100_000, ge=1000, description="rows that make a flush come earlier; twice as many may wait in a worker"
+    )
     horizon_days: int = Field(
         7,
         ge=1,

@@ -24,6 +24,7 @@ from streams.errors import Fenced
 from streams.events.keys import partition_of
 from streams.store.windows import (
     Position,
+    WindowCheckpoint,
     load_checkpoint,
     load_state,
     previous_windows,
@@ -51,16 +52,24 @@ ALERTING_GROUPINGS = ("tenant", "team", "team_class")
 class Updates:
     """State of one partition of pane-updates: the tenants whose keys hash to it."""
 
-    engine: WindowEngine
+    upart: int
+    tenants: list[str]
+    checkpoint: WindowCheckpoint | None
+    """The last one that is stored."""
     watermarks: InputWatermarks
     incarnation: int
     next_offset: int
-    watermark: int
-    inherited: Inherited
+    settled_offset: int
+    updates_lost: bool
+    watermark: int = 0
+    engine: WindowEngine | None = None
+    """None until the first update or step needs it: reading it takes seconds, and the join should not wait for that."""
+    inherited: Inherited | None = None
     stepped_offset: int = -1
-    settled_offset: int = 0
     settled_positions: list[Position] = field(default_factory=list)
     updated: bool = False
+    busy: bool = False
+    """An update is being applied or a step is under way: if it is abandoned, the engine cannot be used any more."""
 
 
 class WindowAgent:
@@ -71,6 +80,7 @@ class WindowAgent:
     def __init__(self, context: Context) -> None:
         self.context, self.settings = context, context.settings
         self.parts: dict[int, Updates] = {}
+        self._parked: dict[int, Updates] = {}
         self.generation = -1
         self._closing = False
         self._stepping = asyncio.Lock()
@@ -79,34 +89,36 @@ class WindowAgent:
     async def take_over(
         self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
     ) -> None:
-        """Load the state of the assigned partitions from ClickHouse; it may be ahead of their positions, which does no harm."""
+        """Find out where the assigned partitions go on. Their state is loaded later; what nobody else has moved meanwhile is kept."""
         mine = sorted(tp for tp in tps if tp.topic == PANES_TOPIC)
         self.generation, self._closing, self.parts = generation, False, {}
-        if not mine:
-            return
-        committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-        names = await self.context.persist(alive, tenants, self.context.stored)
-        for tp in mine:
-            owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
-            self.parts[tp.partition] = await self.context.persist(
-                alive, self._load, tp.partition, committed[tp], begin[tp], owned
-            )
+        if mine:
+            committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
+            names = await self.context.persist(alive, tenants, self.context.stored)
+            for tp in mine:
+                owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
+                self.parts[tp.partition] = await self.context.persist(
+                    alive, self._place, tp.partition, committed[tp], begin[tp], owned
+                )
         if not alive():
             raise Fenced("another rebalance began during the take-over")
+        self._parked = {}
 
-    def _load(self, upart: int, committed: int | None, begin: int, owned: list[str]) -> Updates:
-        stored = self.context.stored
-        checkpoint = load_checkpoint(stored, upart)
-        lateness_us, horizon_us = (
-            self.settings.allowed_lateness_s * 1_000_000,
-            self.settings.horizon_days * DAY_US,
-        )
-        engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
+    def _place(self, upart: int, committed: int | None, begin: int, owned: list[str]) -> Updates:
+        """Where a partition goes on."""
+        checkpoint = load_checkpoint(self.context.stored, upart)
+        kept = self._parked.get(upart)
+        if (
+            kept is not None
+            and not kept.busy
+            and kept.checkpoint == checkpoint
+            and kept.settled_offset == committed
+            and begin <= kept.next_offset
+        ):
+            return kept
         watermarks = InputWatermarks(self.context.partitions)
         if checkpoint is not None:
             watermarks.merge_rows(checkpoint.positions)
-        reached = checkpoint.watermark if checkpoint else None
-        engine.load(*load_state(stored, owned, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
         if committed is not None and checkpoint is not None and checkpoint.next_offset < committed:
             log.warning(
                 "ClickHouse is behind the group, reading updates again",
@@ -116,32 +128,67 @@ class WindowAgent:
             )
             committed = checkpoint.next_offset
         offset = begin if committed is None else max(committed, begin)
-        incarnation = checkpoint.incarnation if checkpoint else 0
-        if checkpoint is not None and offset != committed:
-            # Updates were deleted unread, or the topic was created anew: what they would have said is in the store, so all of it counts as said.
+        # Updates were deleted unread, or the topic was created anew: what they would have said is in the store, so all of it counts as said.
+        lost = checkpoint is not None and offset != committed
+        if lost:
             log.warning(
                 "pane updates were lost, every window is looked at again",
                 partition=upart,
                 offset=offset,
                 position=committed,
             )
-            incarnation += 1
-            panes, bookings, actors, _ = load_state(stored, owned, 0)
-            engine.apply_panes(panes)
-            engine.apply_bookings(bookings)
-            engine.apply_actors(actors)
-        log.info("windows taken over", partition=upart, offset=offset, tenants=len(owned), rows=engine.rows_kept)
-        shown = shown_windows(stored, owned)
+        incarnation = (checkpoint.incarnation if checkpoint else 0) + lost
         return Updates(
-            engine,
+            upart,
+            owned,
+            checkpoint,
             watermarks,
             incarnation,
             offset,
-            max([reached or 0, *shown["watermark"]]),  # the last step may have ended before its checkpoint
-            Inherited(shown, lateness_us),
-            settled_offset=offset,
+            offset,
+            lost,
             settled_positions=watermarks.positions(),
         )
+
+    def _load(self, part: Updates) -> WindowEngine:
+        """Load the state from ClickHouse; it may be ahead of the position, which does no harm."""
+        stored, reached = self.context.stored, part.checkpoint.watermark if part.checkpoint else None
+        lateness_us, horizon_us = (
+            self.settings.allowed_lateness_s * 1_000_000,
+            self.settings.horizon_days * DAY_US,
+        )
+        engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
+        engine.load(
+            *load_state(stored, part.tenants, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached
+        )
+        if part.updates_lost:
+            panes, bookings, actors, _ = load_state(stored, part.tenants, 0)
+            engine.apply_panes(panes)
+            engine.apply_bookings(bookings)
+            engine.apply_actors(actors)
+        shown = shown_windows(stored, part.tenants)
+        part.inherited = Inherited(shown, lateness_us)
+        part.watermark = max([reached or 0, *shown["watermark"]])  # the last step may have ended before its checkpoint
+        log.info(
+            "windows taken over",
+            partition=part.upart,
+            offset=part.next_offset,
+            tenants=len(part.tenants),
+            rows=engine.rows_kept,
+        )
+        return engine
+
+    async def _loaded(self, part: Updates) -> WindowEngine:
+        """The state of a partition. Raises Fenced when the partition is lost before that is loaded."""
+        if part.engine is None:
+
+            def alive() -> bool:
+                return self.parts.get(part.upart) is part and not self._closing
+
+            part.engine = await self.context.persist(alive, self._load, part)
+            if not alive():
+                raise Fenced("the partition was lost while its windows were loaded")
+        return part.engine
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
@@ -163,6 +210,7 @@ class WindowAgent:
                 pass
         except TimeoutError:
             log.info("step in flight abandoned", reason="grace is over")
+        self._parked = {upart: part for upart, part in self.parts.items() if part.engine is not None and not part.busy}
         self.parts, self.generation = {}, -1
 
     async def process(self, batch: Batch) -> None:
@@ -171,10 +219,16 @@ class WindowAgent:
             part = self.parts.get(batch.tp.partition)
             if part is None or self._closing or batch.epoch != self.generation or batch.end <= part.next_offset:
                 return
-            await self.context.compute(self._apply, part, batch)
+            try:
+                engine = await self._loaded(part)
+            except Fenced:
+                return
+            part.busy = True
+            await self.context.compute(self._apply, part, engine, batch)
+            part.busy = False
 
     @staticmethod
-    def _apply(part: Updates, batch: Batch) -> None:
+    def _apply(part: Updates, engine: WindowEngine, batch: Batch) -> None:
         for value in batch.values:
             if not value:
                 continue
@@ -184,11 +238,11 @@ class WindowAgent:
                 log.warning("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
                 continue
             if kind == PANES:
-                part.engine.apply_panes(frame)
+                engine.apply_panes(frame)
             elif kind == BOOKINGS:
-                part.engine.apply_bookings(frame)
+                engine.apply_bookings(frame)
             elif kind == ACTORS:
-                part.engine.apply_actors(frame)
+                engine.apply_actors(frame)
             else:
                 part.watermarks.merge(frame)
                 continue
@@ -212,8 +266,16 @@ class WindowAgent:
 
     async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
         watermark = part.watermarks.value()
-        if watermark is None or (part.next_offset == part.stepped_offset and not part.engine.waiting):
+        if watermark is None:
             return
+        engine = await self._loaded(part)
+        if part.next_offset == part.stepped_offset and not engine.waiting:
+            return
+        part.busy = True
+        await self._write(consumer, upart, part, engine, watermark)
+        part.busy = False
+
+    async def _write(self, consumer: Consumer, upart: int, part: Updates, engine: WindowEngine, watermark: int) -> None:
         generation, now = self.generation, self.context.wall_us()
 
         def alive() -> bool:
@@ -221,12 +283,12 @@ class WindowAgent:
 
         quiet, part.updated = not part.updated, False
         part.watermark = max(watermark, part.watermark)
-        flush = quiet and part.engine.revisions_wait
+        flush = quiet and engine.revisions_wait
         frames: Iterator[pl.DataFrame] | None = None
 
         def next_windows() -> pl.DataFrame | None:
             nonlocal frames
-            frames = frames or part.engine.advance(part.watermark, now, flush=flush)
+            frames = frames or engine.advance(part.watermark, now, flush=flush)
             try:
                 return self._next(part, frames)
             except BaseException:
@@ -243,18 +305,19 @@ class WindowAgent:
         said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
         await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
         part.stepped_offset = part.next_offset
-        if not part.engine.revisions_wait:
+        if not engine.revisions_wait:
             part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
-        row = window_checkpoint_row(
-            upart, part.incarnation, part.settled_offset, part.watermark, part.settled_positions, now
-        )
+        reached = WindowCheckpoint(part.incarnation, part.settled_offset, part.watermark, part.settled_positions)
+        row = window_checkpoint_row(upart, reached, now)
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
+        part.checkpoint = reached
         await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
 
     @staticmethod
     def _next(part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
         """The next windows to write; after the last ones those that an earlier owner showed and that hold nothing any more."""
+        assert part.inherited is not None
         if (frame := next(frames, None)) is not None:
             part.inherited.written(frame)
             return frame

@@ -120,18 +120,18 @@ def window_rows(frame: pl.DataFrame, version: int, now_us: int) -> pl.DataFrame:
     return frame.with_columns(written_at=pl.lit(now_us).cast(TIME), version=pl.lit(version, pl.UInt64))
 
 
-def window_checkpoint_row(
-    upart: int, incarnation: int, next_offset: int, watermark_us: int, positions: Sequence[Position], now_us: int
-) -> pl.DataFrame:
+def window_checkpoint_row(upart: int, reached: WindowCheckpoint, now_us: int) -> pl.DataFrame:
     """The row of window_checkpoints."""
     names = [field.name for field in _POSITION.fields]
     return pl.DataFrame(
         {
             "upart": pl.Series([upart], dtype=pl.UInt16),
-            "next_offset": [next_offset],
-            "watermark": pl.Series([watermark_us]).cast(TIME),
-            "positions": pl.Series([[dict(zip(names, p, strict=True)) for p in positions]], dtype=pl.List(_POSITION)),
+            "next_offset": [reached.next_offset],
+            "watermark": pl.Series([reached.watermark]).cast(TIME),
+            "positions": pl.Series(
+                [[dict(zip(names, p, strict=True)) for p in reached.positions]], dtype=pl.List(_POSITION)
+            ),
             "written_at": pl.Series([now_us]).cast(TIME),
-            "version": pl.Series([window_version(incarnation, next_offset)], dtype=pl.UInt64),
+            "version": pl.Series([window_version(reached.incarnation, reached.next_offset)], dtype=pl.UInt64),
         }
     )
