@@ -75,11 +75,7 @@ def start(
             )  # fmt: skip
             position = stored
         if not reason and found.begin > position and not accept_loss:
-            raise LogLost(
-                f"{topic}[{kpart}]: the log begins at {found.begin}, {found.begin - position} records after the position {position}",
-                remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic, and start the "
-                "worker once with --accept-loss to go on without them",
-            )  # fmt: skip
+            raise records_lost(topic, kpart, found.begin, position)
         if not reason and found.end < position:
             if not accept_loss:
                 raise LogLost(
@@ -96,6 +92,15 @@ def start(
     log.warning("a new incarnation begins", partition=kpart, incarnation=opened.incarnation, reason=reason)
     begins = {topic: found.begin for topic, found in logs.items()}
     return Start(begins, [*lives[:-1], closed, opened], opened=True)
+
+
+def records_lost(topic: str, kpart: int, begin: int, position: int) -> LogLost:
+    """The log begins after the position."""
+    return LogLost(
+        f"{topic}[{kpart}]: the log begins at {begin}, {begin - position} records after the position {position}",
+        remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic, and start the "
+        "worker once with --accept-loss to go on without them",
+    )
 
 
 def _life(kpart: int, number: int, logs: Mapping[str, Log], epoch: int, reason: str) -> Incarnation:

@@ -122,4 +122,5 @@ class Rebuilding:
         part.touch()
         if hours:
             return replace(rebuild, done=rebuild.done + len(hours), cursor=[str(hours[-1])])
-        return replace(rebuild, done=rebuild.total, finished=True)
+        done = max(rebuild.done, rebuild.total)  # more may have come since it was counted, and progress never goes back
+        return replace(rebuild, done=done, total=done, finished=True)
