@@ -73,7 +73,7 @@ class SimulatedConsumer:
     async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
         await self.machine.step("ask", "earliest offsets")
         await self.machine.online()
-        return dict.fromkeys(sorted(tps), 0)
+        return {tp: self.machine.broker.begins[tp] for tp in sorted(tps)}
 
     async def log_ends(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         await self.machine.step("ask", "log ends")
@@ -133,6 +133,8 @@ class SimulatedConsumer:
 
     def _next(self, tp: TP, seat: Seat) -> Batch | None:
         log, begin = self.machine.broker.logs[tp], self._positions[tp]
+        if not self.machine.broker.begins[tp] <= begin <= len(log):
+            begin = self.machine.broker.begins[tp]  # out of range: auto.offset.reset is earliest
         end = min(len(log), begin + self.machine.rng.randint(1, self.machine.most_fetched))
         self._positions[tp] = end
         self._answered(tp, end, len(log))

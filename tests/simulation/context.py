@@ -48,6 +48,7 @@ class Host(Protocol):
     def wall_us(self) -> int: ...
     def failed(self, error: Exception) -> None: ...
     def drawn(self, among: int) -> int: ...
+    def crash(self) -> None: ...
 
 
 def any_error(host: Host) -> Exception:
@@ -98,6 +99,9 @@ class RemoteStore:
         effect = await host.step("insert", f"{table} ({rows.num_rows})")
         if effect == "error":
             raise any_error(host)
+        if host.store.of_a_former_topic(table, rows):
+            host.crash()
+            await host.step("answer", table)
         if effect == "part":
             rows = rows.slice(0, host.drawn(rows.num_rows + 1))
         host.store.insert(table, rows)
