@@ -26,15 +26,15 @@ def room_for(most: int, counts: Counter[str]) -> Iterator[None]:
 
         def touch(self, keys: Iterable[Key], watermark: int, cut: int) -> None:
             found = list(keys)
-            back = self._gone.intersection(found)
-            counts[CAME_BACK] += len(back)
-            self._gone -= back
+            if back := self._gone.intersection(found):
+                counts[CAME_BACK] += len(back)
+                self._gone -= back
             super().touch(found, watermark, cut)
 
         def take(self, before: int, stored: int) -> list[Key]:
-            taken = super().take(before, stored)
-            counts[LET_GO] += len(taken)
-            self._gone.update(taken)
+            if taken := super().take(before, stored):
+                counts[LET_GO] += len(taken)
+                self._gone.update(taken)
             return taken
 
     changed: Any = partition

@@ -85,7 +85,7 @@ class Inputs:
         return found
 
     def reached(self, tp: TP, incarnation: int) -> int:
-        """The next offset of a partition that the store's checkpoint names for an incarnation."""
+        """The next offset of a partition that the store's checkpoint names for an incarnation; 0: it has none."""
         row = self.store.tables["checkpoints"].get((tp.partition,))
         if row is None or row["incarnation"] != incarnation:
             return 0
@@ -96,7 +96,10 @@ class Inputs:
         found = self.incarnations(tp.partition)
         if found and found[-1][f"{side_of(tp.topic)}_topic_id"] != self.broker.ids[tp.topic]:
             return -1
-        return self.reached(tp, found[-1]["incarnation"]) if found else 0
+        row = self.store.tables["checkpoints"].get((tp.partition,))
+        if not found or row is None or row["incarnation"] != found[-1]["incarnation"]:
+            return self.broker.begins[tp]  # nothing was flushed yet
+        return self.reached(tp, found[-1]["incarnation"])
 
     def incarnations(self, kpart: int) -> list[Row]:
         """Of an input partition, as the store has them, in their order."""

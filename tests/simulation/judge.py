@@ -111,8 +111,8 @@ class Account:
         """The last incarnation has read its log whole, and its counts are those of the rows."""
         life, last = self.lives[-1], len(self._incarnations) - 1
         if not self._counts:
-            if life.records:
-                yield f"{self.tp}: {len(life.records)} records, no checkpoint"
+            if (readable := len(life.records) - life.begin) > 0:
+                yield f"{self.tp}: {readable} records, no checkpoint"
             return
         if self._ids[-1] != life.topic_id or self._next != len(life.records):
             yield f"{self.tp}: read {self._ids[-1]} to {self._next} of {life.topic_id}, {len(life.records)}"
