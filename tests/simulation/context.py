@@ -17,6 +17,7 @@ from streams.errors import StoreUnavailable
 from streams.metrics import Metrics
 from streams.store.sink import Sink
 from tests.simulation.broker import Broker
+from tests.simulation.inputs import Inputs
 from tests.simulation.loop import Puppet, blocking
 from tests.simulation.store import SimulatedStore
 
@@ -41,6 +42,7 @@ class Host(Protocol):
     name: str
     broker: Broker
     store: SimulatedStore
+    inputs: Inputs
 
     async def step(self, kind: str, what: str) -> str: ...
     async def online(self) -> None: ...
@@ -99,7 +101,7 @@ class RemoteStore:
         effect = await host.step("insert", f"{table} ({rows.num_rows})")
         if effect == "error":
             raise any_error(host)
-        if host.store.of_a_former_topic(table, rows):
+        if host.inputs.out_of_time(table, rows):
             host.crash()
             await host.step("answer", table)
         if effect == "part":

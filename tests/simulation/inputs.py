@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import polars as pl
+import pyarrow as pa
 from faust.types import TP
 
 from streams.config import INPUT_TOPICS, USAGE_TOPIC
+from streams.join.flush import EPOCH_SHIFT
 from streams.join.partition import OFFSET_BITS
 from tests.simulation.broker import Broker
 from tests.simulation.events import Publication
-from tests.simulation.store import SimulatedStore
+from tests.simulation.store import RESULTS, SimulatedStore
 from tests.store.memory import Row
 
+RECORDS = ("usage_events", "work_item_events", "duplicates", "dead_letters")
 OFFSET = (1 << OFFSET_BITS) - 1
 
 
@@ -73,6 +77,25 @@ class Inputs:
             for life in lives:
                 deleted_to = life.begin if life is lives[-1] else len(life.records)
                 life.lost.update(range(self.held(tp, life), deleted_to))
+
+    def out_of_time(self, table: str, rows: pa.Table) -> bool:
+        """Whether a former owner would write what docs/guarantees.md does not promise to bear: results of a topic that is no more after the next
+        incarnation has begun, or what became of records that are lost after another worker has gone on without them."""
+        if table not in (*RESULTS, *RECORDS):
+            return False
+        wanted = ["kpart", "version", *(["koff"] if table in RECORDS else [])]
+        for kpart, version, *offset in pl.DataFrame(rows.select(wanted)).unique().iter_rows():
+            epoch = version >> EPOCH_SHIFT
+            if offset:
+                lost = any(offset[0] in lives[-1].lost for tp, lives in self.lives.items() if tp.partition == kpart)
+                if lost and any(claimed[1] > epoch for claimed in self.store.tables["claims"] if claimed[0] == kpart):
+                    return True
+                continue
+            lives = [(row["epoch"], row["usage_topic_id"], row["items_topic_id"]) for row in self.incarnations(kpart)]
+            own = [life for life in lives if life[0] <= epoch]
+            if own and own[-1][1:] != lives[-1][1:]:
+                return True
+        return False
 
     def held(self, tp: TP, life: Life) -> int:
         """The offset below which the store holds what a life had, as its checkpoint and the closed incarnations say."""

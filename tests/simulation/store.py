@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from streams.detect.alert import alert_rows
 from streams.detect.observed import WINDOW_COLUMNS
-from streams.join.flush import EPOCH_SHIFT
 from streams.join.partition import PANE_SCHEMA
 from streams.store.rows import TIME
 from streams.value.rules import Rules
@@ -26,7 +25,7 @@ KEYS = {
     "alert_checkpoints": ("wpart",),
     "alerts": ("fingerprint", "started_at"),
 }
-DAMAGED = ("work_item_usage", "work_items", "panes", "pane_actors")
+RESULTS = ("work_item_usage", "work_items", "panes", "pane_actors")
 _PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String}
 _SERIES = {**dict.fromkeys(("tenant", "team", "tool", "model"), pl.String), "bucket": pl.Int64}
 _POSITIONS = pl.List(pl.List(pl.Int64))
@@ -126,25 +125,12 @@ class SimulatedStore(MemoryStore):
 
     def damage(self, rng: random.Random) -> bool:
         """Some result rows are lost, others hold too much. False: there are none."""
-        found = [(table, key) for table in DAMAGED for key in self.tables[table]]
+        found = [(table, key) for table in RESULTS for key in self.tables[table]]
         for table, key in rng.sample(found, min(len(found), rng.choice((1, 3, 10)))):
             row = self.tables[table].pop(key)
             if "requests" in row and rng.random() < 0.5:
                 self.tables[table][key] = row | {"requests": row["requests"] + 5}
         return bool(found)
-
-    def of_a_former_topic(self, table: str, rows: pa.Table) -> bool:
-        """Whether result rows are of an incarnation that read a topic that is no more, as is known since another one has begun."""
-        if table not in DAMAGED or not self.tables["incarnations"]:
-            return False
-        for kpart, version in pl.DataFrame(rows.select(["kpart", "version"])).unique().iter_rows():
-            lives = sorted(
-                (row["epoch"], row["usage_topic_id"], row["items_topic_id"]) for row in self._incarnations([kpart])
-            )
-            own = [life for life in lives if life[0] << EPOCH_SHIFT <= version]
-            if own and own[-1][1:] != lives[-1][1:]:
-                return True
-        return False
 
     # --- windows --------------------------------------------------------------------------------------------------------------------
 
