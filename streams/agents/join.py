@@ -354,15 +354,16 @@ class JoinAgent:
         if not self.parts or self.context.monotonic() - self._looked_at < LOOK_EVERY_S:
             return
         await self._same_topics(consumer)
-        before, now, tails = self._looked, self.context.monotonic(), await consumer.tails()
-        held = [TP(topic, p) for p in self.parts for topic in INPUT_TOPICS]
-        self._looked_at, self._looked = (
-            now,
-            {tp: self._input(self.parts[tp.partition], tp.topic).next_offset for tp in held},
-        )
-        for tp, position in self._looked.items():
-            if before.get(tp) == position and tp in tails and tails[tp].position > position:
-                raise records_lost(tp.topic, tp.partition, tails[tp].position, position)
+        before, tails = self._looked, await consumer.tails()
+        held = [(TP(topic, p), part) for p, part in self.parts.items() for topic in INPUT_TOPICS]
+        self._looked = {tp: self._input(part, tp.topic).next_offset for tp, part in held}
+        self._looked_at = self.context.monotonic()
+        skipped = [
+            tp for tp, at in self._looked.items() if before.get(tp) == at and tp in tails and tails[tp].position > at
+        ]
+        for tp, begin in (await consumer.earliest_offsets(*skipped)).items() if skipped else ():
+            if begin > self._looked[tp]:  # else a batch is on its way
+                raise records_lost(tp.topic, tp.partition, begin, self._looked[tp])
 
     async def _rebuild(self, consumer: Consumer) -> None:
         """The next part of each rebuild under way; a new request makes the group assign its partitions again, so that memory is dropped."""

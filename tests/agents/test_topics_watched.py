@@ -108,10 +108,9 @@ async def test_so_is_a_log_of_which_everything_was_deleted_before_it_was_read(
     agent: JoinAgent, around: Surroundings
 ) -> None:
     around.position = 7
-    await look(agent, around)  # a batch may be on its way
-    agent.parts[0].state.usage.next_offset = 7
     await look(agent, around)
-    around.position = 12
+    await look(agent, around)  # all that time a batch was on its way
+    around.position = around.begin = 12
     agent.parts[0].state.usage.next_offset = 9
     await look(agent, around)
     with pytest.raises(LogLost, match="begins at 12, 3 records after the position 9"):
