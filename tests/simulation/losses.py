@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from streams.config import INPUT_TOPICS
+from streams.config import INPUT_TOPICS, PANES_TOPIC
 from streams.store.rebuilds import ALWAYS_US, Rebuild, write_rebuilds
 from streams.store.sink import Sink
 from streams.windows.measures import DAY_US
@@ -32,11 +32,17 @@ class Ground(Protocol):
     def publish_later(self, records: list[Publication], rng: random.Random) -> None: ...
 
 
-Loss = Callable[[Ground, random.Random], bool]
-"""Does it; False when it cannot happen now."""
+class Victim(Protocol):
+    """The worker at whose step it happens."""
+
+    def crash(self) -> None: ...
 
 
-def recreated_topic(ground: Ground, rng: random.Random) -> bool:
+Loss = Callable[[Ground, Victim, random.Random], bool]
+"""Does it, at a step of a worker; False when it cannot happen now."""
+
+
+def recreated_topic(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """One or both input topics are deleted and created anew; Kafka forgets their positions. Publishers send some events again, and new ones."""
     topics = rng.choice((*((topic,) for topic in INPUT_TOPICS), INPUT_TOPICS))
     share, new = rng.choice((0.2, 0.7, 1.0)), rng.choice((0, 0.2))
@@ -53,7 +59,7 @@ def recreated_topic(ground: Ground, rng: random.Random) -> bool:
     return True
 
 
-def deleted_records(ground: Ground, rng: random.Random) -> bool:
+def deleted_records(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """Retention ran past the position of a partition, perhaps because nobody ran for long; or it deletes what was read."""
     found = [
         tp
@@ -72,7 +78,7 @@ def deleted_records(ground: Ground, rng: random.Random) -> bool:
     return True
 
 
-def lost_positions(ground: Ground, rng: random.Random) -> bool:
+def lost_positions(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """The group has no positions any more: somebody deleted it while nobody ran, or the broker lost them beside running workers."""
     if not ground.group.committed:
         return False
@@ -82,7 +88,7 @@ def lost_positions(ground: Ground, rng: random.Random) -> bool:
     return True
 
 
-def rebuild(ground: Ground, rng: random.Random) -> bool:
+def rebuild(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """`tokenworth rebuild`, of everything or of some days."""
     now = ground.now_us()
     since = now - rng.choice((1, 3)) * DAY_US
@@ -90,11 +96,17 @@ def rebuild(ground: Ground, rng: random.Random) -> bool:
     return True
 
 
-def damaged_results(ground: Ground, rng: random.Random) -> bool:
+def damaged_results(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """Result rows get lost or changed; somebody notices and requests a rebuild."""
     if not ground.store.damage(rng):
         return False
     _request(ground, *ALWAYS_US)
+    return True
+
+
+def untold_flush(_ground: Ground, worker: Victim, _rng: random.Random) -> bool:
+    """kill -9 between a commit and what is told of it."""
+    worker.crash()
     return True
 
 
@@ -109,7 +121,12 @@ LOSSES: Final[dict[str, Loss]] = {
     "lost positions": lost_positions,
     "rebuild": rebuild,
     "damaged results": damaged_results,
+    "untold flush": untold_flush,
 }
+
+STEPS: Final = ("", "", "insert", "ask", "commit")
+"""Kinds of steps before which losses happen; empty: any."""
+TELLS: Final = f"publish {PANES_TOPIC}"
 
 
 class Losses:
@@ -121,18 +138,19 @@ class Losses:
         self._left = self.rng.choice((0, 0, 1, 1, 2, 3)) if self._kinds else 0
         self._wait()
 
-    def step(self, ground: Ground, kind: str) -> str:
-        """A step of some worker: the name of what happens before it, if anything."""
+    def step(self, ground: Ground, worker: Victim, step: str) -> str:
+        """A step of some worker, its kind first: the name of what happens before it, if anything."""
         self._pause -= 1
-        if self._pause > 0 or not self._left or self._before not in {"", kind}:
+        if self._pause > 0 or not self._left or not step.startswith(self._before):
             return ""
-        name = self.rng.choice(self._kinds)
-        if not LOSSES[name](ground, self.rng):
+        name = self._name
+        if not LOSSES[name](ground, worker, self.rng):
             return ""
         self._left -= 1
         self._wait()
         return name
 
     def _wait(self) -> None:
+        self._name = self.rng.choice(self._kinds) if self._kinds else ""
         self._pause = 1 + round(self.rng.expovariate(1 / self.rng.choice((10, 60, 150))))
-        self._before = self.rng.choice(("", "", "insert", "ask", "commit"))
+        self._before = TELLS if self._name == "untold flush" else self.rng.choice(STEPS)

@@ -153,7 +153,7 @@ class Simulation:
             self.say(worker.name, f"{kind} {what}")
         if self.calm or self._spared:
             return ""
-        if loss := self._losses.step(self, kind):
+        if loss := self._losses.step(self, worker, f"{kind} {what}"):
             self.faults[loss] += 1
             self.say(worker.name, f"*** {loss}")
         if kind == "insert" and "restore" in self._kinds and self.rng.random() < BACKED_UP:
