@@ -119,9 +119,9 @@ class SimulatedConsumer:
         while True:
             found = False
             for tp, seat in list(self._seats.items()):
-                if self._seats.get(tp) == seat and self._unfinished[tp, seat.epoch] < CREDIT:
+                if self._unfinished[tp, seat.epoch] < CREDIT:
                     await self.machine.online()
-                    batch = self._next(tp, seat)
+                    batch = self._next(tp, seat) if self._seats.get(tp) == seat else None
                     if batch is not None:
                         found = True
                         self._unfinished[tp, seat.epoch] += 1

@@ -124,11 +124,16 @@ class SimulatedStore(MemoryStore):
         self._windows, self._new_windows = backup.windows, []
 
     def damage(self, rng: random.Random) -> bool:
-        """Some result rows are lost, others hold too much. False: there are none."""
+        """Some result rows are lost, others wrong; items keep where they are booked: without that nobody could take them from their windows.
+
+        False: there are none.
+        """
         found = [(table, key) for table in RESULTS for key in self.tables[table]]
         for table, key in rng.sample(found, min(len(found), rng.choice((1, 3, 10)))):
             row = self.tables[table].pop(key)
-            if "requests" in row and rng.random() < 0.5:
+            if table == "work_items":
+                self.tables[table][key] = row | {"history": [], "state": "canceled", "value_milli": 7}
+            elif "requests" in row and rng.random() < 0.5:
                 self.tables[table][key] = row | {"requests": row["requests"] + 5}
         return bool(found)
 
