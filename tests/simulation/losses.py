@@ -124,6 +124,9 @@ LOSSES: Final[dict[str, Loss]] = {
     "untold flush": untold_flush,
 }
 
+DELETING: Final = ("recreated topic", "deleted records")
+"""Leave nothing in Kafka from which a restored store could be filled again."""
+
 STEPS: Final = ("", "", "insert", "ask", "commit")
 """Kinds of steps before which losses happen; empty: any."""
 TELLS: Final = f"publish {PANES_TOPIC}"

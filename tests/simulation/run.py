@@ -26,7 +26,7 @@ from tests.simulation.faults import ANYWHERE, BESIDE, KINDS, OFTEN, SELDOM, SESS
 from tests.simulation.inputs import Inputs
 from tests.simulation.judge import judged
 from tests.simulation.loop import VirtualLoop
-from tests.simulation.losses import Losses
+from tests.simulation.losses import DELETING, Losses
 from tests.simulation.store import Backup, SimulatedStore
 from tests.simulation.worker import OWNER, Worker, owned_task
 
@@ -97,7 +97,10 @@ class Simulation:
         self._every = rng.choice((2, 6, 20))
         self._next = self._drawn_pause()
         self._kinds = [kind for kind in kinds if kind not in BESIDE and rng.random() < 0.6]
-        self._losses = Losses(seed, kinds)
+        windowed = self.deployment is not JOIN_ONLY
+        left_out = DELETING if windowed and "restore" in self._kinds else ()
+        untold = [kind for kind in kinds if windowed and kind == "untold flush"]
+        self._losses = Losses(seed, [kind for kind in kinds if kind not in left_out] + 5 * untold)
         self.room = random.Random(f"room of {seed}").choice((1, 3, MOST_ITEMS))
         """For items, and for panes, in the memory of a join partition."""
         self._publishing: list[asyncio.Task[None]] = []
