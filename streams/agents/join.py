@@ -20,7 +20,7 @@ from faust.types import TP
 from streams.agents.announcements import Announcements
 from streams.agents.batches import Batch
 from streams.agents.context import Context
-from streams.agents.positions import SIDE, Log, Start, start
+from streams.agents.positions import SIDE, Log, Start, records_lost, start
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.topics import TopicState, partitions_of
 from streams.agents.transport import Consumer, Seat
@@ -40,6 +40,9 @@ log = structlog.get_logger(__name__)
 
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
+
+LOOK_EVERY_S = 30.0
+"""How long nothing may come before an agent looks whether its topics are still those that it reads."""
 
 
 class JoinAgent:
@@ -63,6 +66,8 @@ class JoinAgent:
         self._flush_soon, self._flushed = asyncio.Event(), asyncio.Event()
         self._flushing = asyncio.Lock()
         self._rules_read_at = 0.0
+        self._looked_at = 0.0
+        self._looked: dict[TP, int] = {}
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
 
@@ -126,10 +131,12 @@ class JoinAgent:
     ) -> dict[int, Start]:
         lives = await self.context.persist(alive, incarnations, self.stored, list(epochs))
         tps = list(tps)
+        topics = (
+            await consumer.topics()
+        )  # first: offsets of a topic that is created anew meanwhile must not go under its id
+        partitions_of(topics, self.context.partitions)
         committed, begin = await consumer.committed(tps), await consumer.earliest_offsets(*tps)
         end = await consumer.log_ends(committed)
-        topics = await consumer.topics()
-        partitions_of(topics, self.context.partitions)
         self._topic_ids = {topic: topics[topic].topic_id for topic in INPUT_TOPICS}
         out = {}
         for p, epoch in epochs.items():
@@ -289,6 +296,7 @@ class JoinAgent:
                     await self._idle(consumer)
                     await self._read_rules(lambda: not self._closing)
                     await self._rebuild(consumer)
+                    await self._look(consumer)
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
                     self.context.metrics.add("tokenworth_flushes_total", agent="join", result="refused")
@@ -340,6 +348,22 @@ class JoinAgent:
                     f"{topic} was created anew while this worker read it",
                     remedy="start the worker again: it begins a new incarnation and reads the topic from its begin",
                 )
+
+    async def _look(self, consumer: Consumer) -> None:
+        """What becomes of a topic from which no record comes shows in no batch and no flush: look now and then."""
+        if not self.parts or self.context.monotonic() - self._looked_at < LOOK_EVERY_S:
+            return
+        await self._same_topics(consumer)
+        before, tails = self._looked, await consumer.tails()
+        held = [(TP(topic, p), part) for p, part in self.parts.items() for topic in INPUT_TOPICS]
+        self._looked = {tp: self._input(part, tp.topic).next_offset for tp, part in held}
+        self._looked_at = self.context.monotonic()
+        skipped = [
+            tp for tp, at in self._looked.items() if before.get(tp) == at and tp in tails and tails[tp].position > at
+        ]
+        for tp, begin in (await consumer.earliest_offsets(*skipped)).items() if skipped else ():
+            if begin > self._looked[tp]:  # else a batch is on its way
+                raise records_lost(tp.topic, tp.partition, begin, self._looked[tp])
 
     async def _rebuild(self, consumer: Consumer) -> None:
         """The next part of each rebuild under way; a new request makes the group assign its partitions again, so that memory is dropped."""

@@ -5,8 +5,11 @@
 | both positions | the lower one; a mirror behind the group (ClickHouse was restored) is read again from Kafka, with a warning |
 | no position of the group, none of the mirror | the begin of the log |
 | no position of the group, one of the mirror; or a topic has another id | a new incarnation: the old one is closed at the mirror, both logs are read from their begin |
-| the log begins after the position: records were lost | the worker stops; with `accept_loss` it goes on at the begin and records the gap |
+| the log begins after the position: records were lost | the worker stops; with `accept_loss` it goes on at the begin, records the gap and rebuilds |
 | the log ends before the position: records were lost | the worker stops; with `accept_loss` a new incarnation |
+
+Results are computed again from raw events (agents/rebuilding.py) in a new incarnation that is not the first, and after a gap: a flush that was
+never committed may have left raw rows of records in the gap, which count from now on.
 """
 
 from __future__ import annotations
@@ -44,6 +47,12 @@ class Start:
     offsets: dict[str, int]
     lives: list[Incarnation]
     opened: bool
+    gap: bool = False
+
+    @property
+    def rebuilds(self) -> bool:
+        """Whether stored results must be computed again."""
+        return self.gap or (self.opened and len(self.lives) > 1)
 
     def closed(self, topic: str) -> tuple[int, ...]:
         """The ends of the former lives of a topic."""
@@ -63,7 +72,7 @@ def start(
     current = lives[-1] if lives else _life(kpart, len(lives), logs, epoch, "first read")
     mirrored = _mirrored(mirror, current.incarnation)
     reason = _reason(logs, current, mirrored)
-    offsets = {}
+    offsets, gap = {}, False
     for topic, found in logs.items():
         position = found.begin if found.committed is None else found.committed
         # Without a mirror the store holds nothing of this life: it is new, or the store was restored to before its first flush.
@@ -75,11 +84,7 @@ def start(
             )  # fmt: skip
             position = stored
         if not reason and found.begin > position and not accept_loss:
-            raise LogLost(
-                f"{topic}[{kpart}]: the log begins at {found.begin}, {found.begin - position} records after the position {position}",
-                remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic, and start the "
-                "worker once with --accept-loss to go on without them",
-            )  # fmt: skip
+            raise records_lost(topic, kpart, found.begin, position)
         if not reason and found.end < position:
             if not accept_loss:
                 raise LogLost(
@@ -87,15 +92,26 @@ def start(
                     remedy="Kafka lost records that it had acknowledged: start the worker once with --accept-loss to read what is there",
                 )
             reason = f"{topic} ended before the position"
+        # Without a mirror rows of a flush that never ended may lie anywhere below the begin (a store restored to the middle of its first one).
+        gap |= found.begin > (0 if lives and mirrored is None else position)
         offsets[topic] = max(position, found.begin)
     if not reason:
-        return Start(offsets, [*lives[:-1], current], not lives)
+        return Start(offsets, [*lives[:-1], current], not lives, gap)
     usage_end, items_end = ((mirrored or {}).get(topic, 0) for topic in INPUT_TOPICS)
     closed = replace(current, usage_end=usage_end, items_end=items_end)
     opened = _life(kpart, current.incarnation + 1, logs, epoch, reason)
     log.warning("a new incarnation begins", partition=kpart, incarnation=opened.incarnation, reason=reason)
     begins = {topic: found.begin for topic, found in logs.items()}
     return Start(begins, [*lives[:-1], closed, opened], opened=True)
+
+
+def records_lost(topic: str, kpart: int, begin: int, position: int) -> LogLost:
+    """The log begins after the position."""
+    return LogLost(
+        f"{topic}[{kpart}]: the log begins at {begin}, {begin - position} records after the position {position}",
+        remedy="Kafka's retention deleted records before they were read: raise retention.ms of the topic, and start the "
+        "worker once with --accept-loss to go on without them",
+    )
 
 
 def _life(kpart: int, number: int, logs: Mapping[str, Log], epoch: int, reason: str) -> Incarnation:

@@ -54,12 +54,12 @@ class Rebuilding:
     async def take_over(
         self, starts: Mapping[int, Start], epochs: Mapping[int, int], alive: Callable[[], bool]
     ) -> None:
-        """Take up the rebuilds of partitions; an incarnation that begins after another one is a rebuild of everything."""
+        """Take up the rebuilds of partitions; where a start asks for one it is a rebuild of everything."""
         self.parts, self._unsaved = {}, {}
         now = self.context.wall_us()
-        opened = [Rebuild(p, now, *ALWAYS_US) for p, begin in starts.items() if begin.opened and len(begin.lives) > 1]
-        if opened:
-            await self.context.persist(alive, write_rebuilds, self.context.sink, opened)
+        own = [Rebuild(p, now, *ALWAYS_US) for p, begin in starts.items() if begin.rebuilds]
+        if own:
+            await self.context.persist(alive, write_rebuilds, self.context.sink, own)
         found = await self.context.persist(alive, pending, self.context.stored, list(starts))
         for p, rebuild in found.items():
             begun = rebuild

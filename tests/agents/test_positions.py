@@ -94,6 +94,13 @@ def test_records_deleted_before_they_were_read_stop_the_worker_unless_accepted()
         begin((70, 90), mirrored=mirror(70, 90), log_begin=75)
     found = begin((70, 90), mirrored=mirror(70, 90), log_begin=75, accept_loss=True)
     assert (found.offsets, found.opened) == ({USAGE_TOPIC: 75, ITEMS_TOPIC: 90}, False)
+    assert found.rebuilds, "raw rows of an uncommitted flush may lie in the gap"
+    assert not begin((75, 90), mirrored=mirror(75, 90), log_begin=75).rebuilds
+
+
+def test_a_store_restored_to_the_middle_of_its_first_flush_is_rebuilt_if_the_log_begins_later() -> None:
+    assert begin((5, 5), log_begin=5).rebuilds
+    assert not begin((5, 5)).rebuilds
 
 
 def test_a_log_that_ends_before_the_position_stops_the_worker_or_opens_an_incarnation() -> None:

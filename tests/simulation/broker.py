@@ -30,6 +30,8 @@ class Broker:
     def __init__(self, partitions: int, now_us: Callable[[], int]) -> None:
         self.partitions, self.now_us = partitions, now_us
         self.logs = {TP(topic, p): list[Record]() for topic in TOPICS for p in range(partitions)}
+        self.begins = dict.fromkeys(self.logs, 0)
+        """The first offset of each log that can still be read."""
         self.ids = {topic: f"id of {topic}" for topic in TOPICS}
         self.appended_at = 0.0
         """Loop time of the last append to any log."""
@@ -41,6 +43,13 @@ class Broker:
         if topic in CONSUMED:
             self.appended_at = asyncio.get_running_loop().time()
         return tp
+
+    def recreate(self, topic: str) -> None:
+        """Another topic of the same name: empty, and with another id."""
+        self.ids[topic] += "'"
+        for tp in self.logs:
+            if tp.topic == topic:
+                self.logs[tp], self.begins[tp] = [], 0
 
     def published_alerts(self) -> list[Record]:
         """Everything in topic alerts."""
@@ -97,6 +106,11 @@ class Group:
         if name not in self.members or generation != self.generation:
             raise Refused
         self.committed.update(offsets)
+
+    def forget(self, topics: Iterable[str]) -> None:
+        """Positions are gone, as with a topic that is deleted."""
+        gone = set(topics)
+        self.committed = {tp: offset for tp, offset in self.committed.items() if tp.topic not in gone}
 
     async def coordinate(self) -> None:
         """Drops silent members and ends rebalances, for as long as the broker lives."""

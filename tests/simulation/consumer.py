@@ -73,7 +73,7 @@ class SimulatedConsumer:
     async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
         await self.machine.step("ask", "earliest offsets")
         await self.machine.online()
-        return dict.fromkeys(sorted(tps), 0)
+        return {tp: self.machine.broker.begins[tp] for tp in sorted(tps)}
 
     async def log_ends(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         await self.machine.step("ask", "log ends")
@@ -119,9 +119,9 @@ class SimulatedConsumer:
         while True:
             found = False
             for tp, seat in list(self._seats.items()):
-                if self._seats.get(tp) == seat and self._unfinished[tp, seat.epoch] < CREDIT:
+                if self._unfinished[tp, seat.epoch] < CREDIT:
                     await self.machine.online()
-                    batch = self._next(tp, seat)
+                    batch = self._next(tp, seat) if self._seats.get(tp) == seat else None
                     if batch is not None:
                         found = True
                         self._unfinished[tp, seat.epoch] += 1
@@ -133,6 +133,8 @@ class SimulatedConsumer:
 
     def _next(self, tp: TP, seat: Seat) -> Batch | None:
         log, begin = self.machine.broker.logs[tp], self._positions[tp]
+        if not self.machine.broker.begins[tp] <= begin <= len(log):
+            begin = self.machine.broker.begins[tp]  # out of range: auto.offset.reset is earliest
         end = min(len(log), begin + self.machine.rng.randint(1, self.machine.most_fetched))
         self._positions[tp] = end
         self._answered(tp, end, len(log))

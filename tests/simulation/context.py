@@ -17,6 +17,7 @@ from streams.errors import StoreUnavailable
 from streams.metrics import Metrics
 from streams.store.sink import Sink
 from tests.simulation.broker import Broker
+from tests.simulation.inputs import Inputs
 from tests.simulation.loop import Puppet, blocking
 from tests.simulation.store import SimulatedStore
 
@@ -41,6 +42,7 @@ class Host(Protocol):
     name: str
     broker: Broker
     store: SimulatedStore
+    inputs: Inputs
 
     async def step(self, kind: str, what: str) -> str: ...
     async def online(self) -> None: ...
@@ -48,6 +50,7 @@ class Host(Protocol):
     def wall_us(self) -> int: ...
     def failed(self, error: Exception) -> None: ...
     def drawn(self, among: int) -> int: ...
+    def crash(self) -> None: ...
 
 
 def any_error(host: Host) -> Exception:
@@ -98,6 +101,9 @@ class RemoteStore:
         effect = await host.step("insert", f"{table} ({rows.num_rows})")
         if effect == "error":
             raise any_error(host)
+        if host.inputs.out_of_time(table, rows):
+            host.crash()
+            await host.step("answer", table)
         if effect == "part":
             rows = rows.slice(0, host.drawn(rows.num_rows + 1))
         host.store.insert(table, rows)

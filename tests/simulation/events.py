@@ -66,6 +66,13 @@ def _good(topic: str, event: Event) -> Publication:
     return Publication(topic, key.encode(), _value(topic, event), event)
 
 
+def renamed(one: Publication, suffix: str) -> Publication:
+    """The same event under another id; a record that cannot be applied stays as it is."""
+    if one.event is None:
+        return one
+    return _good(one.topic, one.event | {"event_id": f"{one.event['event_id']}{suffix}"})
+
+
 def _value(topic: str, event: Event) -> bytes:
     return encode(EVENT_NAMES[topic], event, shipped_id(EVENT_NAMES[topic]))
 

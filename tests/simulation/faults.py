@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from tests.simulation.evictions import EVICTIONS
+from tests.simulation.losses import LOSSES
 from tests.simulation.worker import Worker
 
 SESSION_S: Final = 20.0
@@ -95,5 +97,8 @@ STEPS: Final[dict[str, tuple[str, ...]]] = {
 }
 """Happen to a step of a kind. error: nothing was done; lost answer: it was done; part: some rows were inserted, then an error."""
 
-KINDS: Final = (*ANYWHERE, *(f"{step}: {effect}" for step, effects in STEPS.items() for effect in effects))
+BESIDE: Final = (*LOSSES, *EVICTIONS)
+"""Drawn by themselves (losses.py), or what follows from how much room there is (evictions.py)."""
+
+KINDS: Final = (*ANYWHERE, *BESIDE, *(f"{step}: {effect}" for step, effects in STEPS.items() for effect in effects))
 """All of them, as they are counted."""

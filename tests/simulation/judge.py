@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +17,6 @@ from streams.detect.history import OBSERVED_US
 from streams.detect.policy import AlertPolicy
 from streams.detect.words import instant
 from streams.events.keys import partition_of
-from streams.join.partition import OFFSET_BITS
 from streams.windows.families import FAMILIES, WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import MEASURES
 from streams.windows.updates import WINDOWS, unpack
@@ -26,10 +25,10 @@ from tests.oracle.value import SAMPLE_PRICES
 from tests.oracle.world import Results, world
 from tests.simulation.broker import Broker
 from tests.simulation.events import Publication
+from tests.simulation.inputs import OFFSET, Inputs, side_of
 from tests.simulation.store import SimulatedStore
-
-Log = dict[TP, list[Publication]]
-"""What lies at each offset of the input topics."""
+from tests.store.memory import Row
+from tests.strategies import Event
 
 _SLIDES = {family.size: family.slide_us for family in FAMILIES}
 _SUMS = (*MEASURES, "contributors")
@@ -37,84 +36,115 @@ _PLACES = {name: place for place, name in enumerate(_SUMS)}
 
 
 def judged(
-    log: Log, broker: Broker, store: SimulatedStore, lateness_us: int, *, windowed: bool, ahead_us: int
+    inputs: Inputs, broker: Broker, store: SimulatedStore, lateness_us: int, *, windowed: bool, ahead_us: int
 ) -> list[str]:
     """What differs, in words. `windowed`: windows and alerts were made as well; compared are those that end up to `ahead_us` after the
     watermark: final ones, and provisional ones as far as they have begun their last slide."""
-    fates = _fates(log)
-    accepted = {
-        topic: [event for tp, o in places if (event := log[tp][o].event)] for topic, places in _applied(log, fates)
-    }
+    out: list[str] = []
+    accepted: dict[str, list[Event]] = {topic: [] for topic in INPUT_TOPICS}
+    for tp in inputs.lives:
+        account = Account(inputs, store, tp)
+        out += account.differences()
+        accepted[tp.topic] += account.accepted.values()
     results = world(accepted[USAGE_TOPIC], accepted[ITEMS_TOPIC], SAMPLE_PRICES)
-    out = differences(tables(store), expected_tables(results))
-    out += _accounting(log, fates, store)
+    out += differences(tables(store), expected_tables(results))
     if windowed:
         out += _windows(store, results, broker.partitions, lateness_us, ahead_us)
         out += _alerts(broker, store, lateness_us)
     return out
 
 
-def _fates(log: Log) -> dict[TP, list[str]]:
-    """What must become of each record: the first of an identity is applied."""
-    out: dict[TP, list[str]] = {}
-    for tp, records in log.items():
-        seen: set[tuple[str, str]] = set()
-        out[tp] = []
-        for record in records:
-            if record.event is None:
-                out[tp].append("missing" if record.value is None else "dead")
-                continue
-            identity = record.event["tenant"], record.event["event_id"]
-            out[tp].append("duplicate" if identity in seen else "applied")
-            seen.add(identity)
-    return out
+Identity = tuple[str, str]
+"""Tenant and event id."""
 
 
-def _applied(log: Log, fates: dict[TP, list[str]]) -> Iterator[tuple[str, list[tuple[TP, int]]]]:
-    for topic in INPUT_TOPICS:
-        yield (
-            topic,
-            [
-                (tp, offset)
-                for tp in log
-                if tp.topic == topic
-                for offset, fate in enumerate(fates[tp])
-                if fate == "applied"
-            ],
-        )
+class Account:
+    """What became of the records of one input partition: each has one fate, and every event that could be read was accepted once."""
+
+    def __init__(self, inputs: Inputs, store: SimulatedStore, tp: TP) -> None:
+        self.tp, self.lives = tp, inputs.lives[tp]
+        self.accepted: dict[Identity, Event] = {}
+        side = side_of(tp.topic)
+        self._incarnations = inputs.incarnations(tp.partition)
+        self._ids = [row[f"{side}_topic_id"] for row in self._incarnations]
+        checkpoint = store.tables["checkpoints"].get((tp.partition,), {})
+        last = len(self._incarnations) - 1
+        present = checkpoint.get("incarnation", -1) == last >= 0
+        self._counts = {name: checkpoint[f"{side}_{name}"] for name in _COUNTED} if present else {}
+        self._next = inputs.reached(tp, last)
+        ends = [row[f"{side}_end"] for row in self._incarnations[:-1]] + [self._next]
+        self._fates: defaultdict[tuple[int, int], list[tuple[str, Identity | None]]] = defaultdict(list)
+        for fate, row in _fates(store, tp):
+            place = row["incarnation"], row["koff"]
+            if place[0] < len(ends) and place[1] < ends[place[0]]:
+                identity = None if fate == "dead" else (row["tenant"], row["event_id"])
+                self._fates[place].append((fate, identity))
+
+    def differences(self) -> Iterator[str]:
+        """In words; fills `accepted`."""
+        for (incarnation, offset), fates in sorted(self._fates.items()):
+            if len(fates) > 1:
+                yield f"{self.tp} {incarnation}/{offset}: stored as {fates}"
+            fate, identity = fates[0]
+            first = self.lives[[life.topic_id for life in self.lives].index(self._ids[incarnation]) :]
+            # A worker may have read on in a topic that was created anew before it noticed.
+            here = [life.records[offset] for life in first if offset < len(life.records)]
+            record = next((one for one in here if self._becomes(one) == (fate, identity)), None)
+            if record is None:
+                yield f"{self.tp} {incarnation}/{offset}: stored as {fate} {identity}, there were {here}"
+            elif record.event is not None:
+                self.accepted.setdefault(_identity(record.event), record.event)
+        for life in self.lives:
+            for offset, record in enumerate(life.records):
+                if record.event and _identity(record.event) not in self.accepted and offset not in life.lost:
+                    yield f"{self.tp}: {_identity(record.event)} was never accepted, {life.topic_id} has it at {offset}"
+        yield from self._present()
+
+    def _becomes(self, record: Publication) -> tuple[str, Identity | None]:
+        """What must become of a record after those that were accepted before it."""
+        if record.event is None:
+            return "missing" if record.value is None else "dead", None
+        identity = _identity(record.event)
+        return "duplicate" if identity in self.accepted else "applied", identity
+
+    def _present(self) -> Iterator[str]:
+        """The last incarnation has read its log whole, and its counts are those of the rows."""
+        life, last = self.lives[-1], len(self._incarnations) - 1
+        if not self._counts:
+            if (readable := len(life.records) - life.begin) > 0:
+                yield f"{self.tp}: {readable} records, no checkpoint"
+            return
+        if self._ids[-1] != life.topic_id or self._next != len(life.records):
+            yield f"{self.tp}: read {self._ids[-1]} to {self._next} of {life.topic_id}, {len(life.records)}"
+        begin = self._counts["begin"] & OFFSET
+        if begin > life.begin:
+            yield f"{self.tp}: read from {begin}, the log begins at {life.begin}"
+        for offset in range(begin, len(life.records)):
+            hole = life.records[offset].value is None
+            if not hole and (last, offset) not in self._fates and offset not in life.lost:
+                yield f"{self.tp}: nothing became of the record at {offset}"
+        found = Counter(fates[0][0] for (incarnation, _), fates in self._fates.items() if incarnation == last)
+        found["missing"] = self._next - begin - found.total()
+        for fate, column in _COUNTS.items():
+            if self._counts[column] != found[fate]:
+                yield f"{self.tp}: counted {self._counts[column]} {fate}, there are {found[fate]}"
 
 
-def _accounting(log: Log, fates: dict[TP, list[str]], store: SimulatedStore) -> Iterator[str]:
-    """Each record is stored as what it became and as nothing else, and the counts of the checkpoint say the same."""
-    stored: defaultdict[tuple[str, str, int], list[int]] = defaultdict(list)
-    for table, topic in (("usage_events", USAGE_TOPIC), ("work_item_events", ITEMS_TOPIC)):
+_COUNTS = {"applied": "applied", "duplicate": "duplicates", "dead": "dead", "missing": "missing"}
+_COUNTED = ("begin", *_COUNTS.values())
+
+
+def _identity(event: Event) -> Identity:
+    return event["tenant"], event["event_id"]
+
+
+def _fates(store: SimulatedStore, tp: TP) -> Iterator[tuple[str, Row]]:
+    """The rows that say what became of a partition's records."""
+    raw = "usage_events" if tp.topic == USAGE_TOPIC else "work_item_events"
+    for table, fate in ((raw, "applied"), ("duplicates", "duplicate"), ("dead_letters", "dead")):
         for row in store.rows(table):
-            stored["applied", topic, row["kpart"]].append(row["koff"])
-    for table, fate in (("duplicates", "duplicate"), ("dead_letters", "dead")):
-        for row in store.rows(table):
-            stored[fate, row["topic"], row["kpart"]].append(row["koff"])
-    checkpoints = {row["kpart"]: row for row in store.rows("checkpoints")}
-    for tp, found in fates.items():
-        side = "usage" if tp.topic == USAGE_TOPIC else "items"
-        if tp.partition not in checkpoints:
-            if found:
-                yield f"{tp}: {len(found)} records, no checkpoint"
-            continue
-        row = checkpoints[tp.partition]
-        if (at := row[f"{side}_next"] & ((1 << OFFSET_BITS) - 1)) != len(found):
-            yield f"{tp}: read to {at} of {len(found)}"
-        for fate, column in (
-            ("applied", "applied"),
-            ("duplicate", "duplicates"),
-            ("dead", "dead"),
-            ("missing", "missing"),
-        ):
-            wanted = [offset for offset, became in enumerate(found) if became == fate]
-            if row[f"{side}_{column}"] != len(wanted):
-                yield f"{tp}: counted {row[f'{side}_{column}']} {fate}, there are {len(wanted)}"
-            offsets = sorted(stored[fate, tp.topic, tp.partition])
-            if fate != "missing" and offsets != wanted:
-                yield f"{tp}: stored as {fate} {offsets}, expected {wanted}"
+            if row["kpart"] == tp.partition and row.get("topic", tp.topic) == tp.topic:
+                yield fate, row
 
 
 # --- windows ------------------------------------------------------------------------------------------------------------------------

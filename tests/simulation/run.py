@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,15 +16,19 @@ from faust.types import TP
 
 from streams.agents import windows as window_agent
 from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
-from streams.join.partition import OFFSET_BITS
+from streams.errors import LogLost
+from streams.join.partition import MOST_ITEMS
 from streams.windows.measures import DAY_US, PANE_US
 from tests.simulation.broker import CONSUMED, Broker, Group
-from tests.simulation.events import publications
-from tests.simulation.faults import ANYWHERE, KINDS, OFTEN, SELDOM, SESSION_S, STEPS
-from tests.simulation.judge import Log, judged
+from tests.simulation.events import Publication, publications
+from tests.simulation.evictions import room_for
+from tests.simulation.faults import ANYWHERE, BESIDE, KINDS, OFTEN, SELDOM, SESSION_S, STEPS
+from tests.simulation.inputs import Inputs
+from tests.simulation.judge import judged
 from tests.simulation.loop import VirtualLoop
+from tests.simulation.losses import DELETING, Losses
 from tests.simulation.store import Backup, SimulatedStore
-from tests.simulation.worker import Worker, owned_task
+from tests.simulation.worker import OWNER, Worker, owned_task
 
 BEGIN_US = 1_767_956_400_000_000
 """2026-01-09 11:00 UTC: when every run begins."""
@@ -77,7 +82,7 @@ class Simulation:
         self.deployment = rng.choice((JOIN_ONLY, JOIN_ONLY, JOIN_ONLY, TOGETHER, TOGETHER, APART))
         partitions = rng.choice((1, 1, 2, 2, 3))
         self.broker, self.group, self.store = Broker(partitions, self.now_us), Group(partitions, SESSION_S), store
-        self.log: Log = {TP(topic, p): [] for topic in INPUT_TOPICS for p in range(partitions)}
+        self.inputs = Inputs(self.broker, store)
         self.workers: list[Worker] = []
         self.calm = self.quiet = False
         self._spared = False
@@ -91,7 +96,14 @@ class Simulation:
         self._left = rng.choice((0, 3, 6, 12))
         self._every = rng.choice((2, 6, 20))
         self._next = self._drawn_pause()
-        self._kinds = [kind for kind in kinds if rng.random() < 0.6]
+        self._kinds = [kind for kind in kinds if kind not in BESIDE and rng.random() < 0.6]
+        windowed = self.deployment is not JOIN_ONLY
+        left_out = DELETING if windowed and "restore" in self._kinds else ()
+        untold = [kind for kind in kinds if windowed and kind == "untold flush"]
+        self._losses = Losses(seed, [kind for kind in kinds if kind not in left_out] + 5 * untold)
+        self.room = random.Random(f"room of {seed}").choice((1, 3, MOST_ITEMS))
+        """For items, and for panes, in the memory of a join partition."""
+        self._publishing: list[asyncio.Task[None]] = []
 
     def now_us(self) -> int:
         return BEGIN_US + round(self.time() * 1e6)
@@ -113,10 +125,27 @@ class Simulation:
     def restore(self) -> bool:
         if not self._backups:
             return False
+        self.crash_all()
+        self.store.restore(self.rng.choice(self._backups))
+        self.inputs.count_lost()
+        return True
+
+    def crash_all(self) -> None:
         for worker in self.workers:
             worker.crash()
-        self.store.restore(self.rng.choice(self._backups))
-        return True
+
+    def publish_later(self, records: list[Publication], rng: random.Random) -> None:
+        """Beside what is published anyway."""
+
+        async def publish() -> None:
+            for one in records:
+                if rng.random() < 0.3:
+                    await asyncio.sleep(rng.expovariate(0.1))
+                self.inputs.publish(one)
+
+        nobodys = copy_context()
+        nobodys.run(OWNER.set, None)  # not of the worker at whose step this happens
+        self._publishing.append(asyncio.get_running_loop().create_task(publish(), context=nobodys))
 
     # --- what workers tell ----------------------------------------------------------------------------------------------------------
 
@@ -127,6 +156,9 @@ class Simulation:
             self.say(worker.name, f"{kind} {what}")
         if self.calm or self._spared:
             return ""
+        if loss := self._losses.step(self, worker, f"{kind} {what}"):
+            self.faults[loss] += 1
+            self.say(worker.name, f"*** {loss}")
         if kind == "insert" and "restore" in self._kinds and self.rng.random() < BACKED_UP:
             self._backups.append(self.store.backup())
         self._next -= 1
@@ -152,6 +184,11 @@ class Simulation:
 
     def failed(self, worker: Worker, error: BaseException) -> None:
         self.say(worker.name, f"failed: {error!r}")
+        if isinstance(error, LogLost) and self.inputs.changed:
+            if "the log begins at" in error.message:  # as the remedy says
+                self.settings = self.settings.model_copy(update={"accept_loss": True})
+            worker.crash()
+            return
         if self._broken is not None and not self._broken.done():
             self._broken.set_exception(error)
 
@@ -175,7 +212,7 @@ class Simulation:
         finally:
             for worker in self.workers:
                 worker.crash()
-            for task in (*background, story):
+            for task in (*background, story, *self._publishing):
                 task.cancel()
             self._broken.cancel()
             await asyncio.sleep(0)
@@ -192,9 +229,11 @@ class Simulation:
                 self._spared = False
             if rng.random() < 0.3:
                 await asyncio.sleep(rng.expovariate(0.1))
-            self.log[self.broker.append(one.topic, one.key, one.value, one.partition)].append(one)
+            self.inputs.publish(one)
         await asyncio.sleep(rng.uniform(0, 120))
         self._end_faults()
+        for task in self._publishing:
+            await task
         deadline = self.time() + LONGEST_S
         windowed = self.deployment is not JOIN_ONLY
         while windowed and not self._all_idle():
@@ -207,7 +246,7 @@ class Simulation:
                 return [self._restless()]
             await asyncio.sleep(10)
         return judged(
-            self.log, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000,
+            self.inputs, self.broker, self.store, self.settings.allowed_lateness_s * 1_000_000,
             windowed=windowed, ahead_us=DAY_US if self.seed % 8 == 0 else PANE_US,
         )  # fmt: skip
 
@@ -234,22 +273,24 @@ class Simulation:
         return len(rows) == self.broker.partitions and all(row["watermark"] > BEGIN_US for row in rows)
 
     def _at_rest(self) -> bool:
+        if any(not row["finished"] for row in self.store.rows("rebuilds")):
+            return False
         if self.deployment is JOIN_ONLY:
             return not self._behind()
         return self.time() - self.broker.appended_at > REST_S and not self._behind()
 
     def _behind(self) -> list[tuple[TP, int, int]]:
         """Partitions whose end has not been reached, as the group and the store see it."""
-        stored = dict.fromkeys(self.broker.logs, 0)
-        for row in self.store.rows("checkpoints"):
-            for topic, side in zip(INPUT_TOPICS, ("usage", "items"), strict=True):
-                stored[TP(topic, row["kpart"])] = row[f"{side}_next"] & ((1 << OFFSET_BITS) - 1)
+        stored = dict.fromkeys(self.broker.logs, 0) | {tp: self.inputs.stored(tp) for tp in self.inputs.lives}
         for topic, table, place in (
             (PANES_TOPIC, "window_checkpoints", "upart"),
             (WINDOWS_TOPIC, "alert_checkpoints", "wpart"),
         ):
             stored |= {TP(topic, row[place]): row["next_offset"] for row in self.store.rows(table)}
-        at = {tp: min(self.group.committed.get(tp, 0), stored[tp]) for tp in stored if tp.topic in self._consumed}
+        committed = (
+            stored | self.group.committed
+        )  # who lost its positions while it ran commits again when something comes
+        at = {tp: min(committed[tp], stored[tp]) for tp in stored if tp.topic in self._consumed}
         return [(tp, position, end) for tp, position in at.items() if position < (end := len(self.broker.logs[tp]))]
 
     def _restless(self) -> str:
@@ -273,7 +314,7 @@ def simulate(
     loop.set_task_factory(owned_task)  # type: ignore[arg-type]
     loop.set_exception_handler(lambda _loop, _context: None)  # what workers raise is judged where they run
     alarms: list[str] = []
-    with _prepared(trace, alarms):
+    with _prepared(trace, alarms), room_for(simulation.room, simulation.faults):
         try:
             differences = loop.run_until_complete(simulation.run())
         except Exception as error:  # noqa: BLE001 - whatever it is, the seed tells

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,10 +11,11 @@ import pyarrow as pa
 
 from streams.detect.alert import alert_rows
 from streams.detect.observed import WINDOW_COLUMNS
+from streams.join.partition import PANE_SCHEMA
 from streams.store.rows import TIME
 from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
-from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
+from streams.windows.measures import DAY_US, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
 from streams.windows.state import NO_ACTOR
 from tests.oracle.value import SAMPLE_PRICES
 from tests.store.memory import HOUR_US, IDENTITY, MemoryStore, Row, plain
@@ -23,6 +25,7 @@ KEYS = {
     "alert_checkpoints": ("wpart",),
     "alerts": ("fingerprint", "started_at"),
 }
+RESULTS = ("work_item_usage", "work_items", "panes", "pane_actors")
 _PLACE = {"kpart": pl.UInt16, "tenant": pl.String, "team": pl.String, "tool": pl.String, "model": pl.String}
 _SERIES = {**dict.fromkeys(("tenant", "team", "tool", "model"), pl.String), "bucket": pl.Int64}
 _POSITIONS = pl.List(pl.List(pl.Int64))
@@ -49,6 +52,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "rebuild/pending": {
         **dict.fromkeys(("kpart", "requested_at", "from_us", "to_us", "epoch", "done", "total"), pl.Int64), "cursor": pl.List(pl.String),
     },
+    "rebuild/items": {"tenant": pl.String, "work_item_id": pl.String},
+    "rebuild/hours": {"hour": pl.Int64},
+    "rebuild/panes": PANE_SCHEMA,
     "alerts/checkpoint": {"watermark": pl.Int64},
     "alerts/history": {name: _WINDOWS[name] for name in WINDOW_COLUMNS},
     "alerts/recent": {name: kind for name, kind in _ALERTS.items() if name != "version"},
@@ -116,6 +122,20 @@ class SimulatedStore(MemoryStore):
         self.tables.clear()
         self.tables.update({table: dict(rows) for table, rows in backup.tables.items()})
         self._windows, self._new_windows = backup.windows, []
+
+    def damage(self, rng: random.Random) -> bool:
+        """Some result rows are lost, others wrong; items keep where they are booked: without that nobody could take them from their windows.
+
+        False: there are none.
+        """
+        found = [(table, key) for table in RESULTS for key in self.tables[table]]
+        for table, key in rng.sample(found, min(len(found), rng.choice((1, 3, 10)))):
+            row = self.tables[table].pop(key)
+            if table == "work_items":
+                self.tables[table][key] = row | {"history": [], "state": "canceled", "value_milli": 7}
+            elif "requests" in row and rng.random() < 0.5:
+                self.tables[table][key] = row | {"requests": row["requests"] + 5}
+        return bool(found)
 
     # --- windows --------------------------------------------------------------------------------------------------------------------
 
@@ -192,6 +212,50 @@ class SimulatedStore(MemoryStore):
             ),
             key=lambda row: (row["kpart"], row["requested_at"]),
         )
+
+    def _rebuild_items(
+        self, kpart: int, from_us: int, to_us: int, tenant: str, work_item_id: str, most: int
+    ) -> Iterable[Row]:
+        found = [
+            *(
+                row
+                for row in self._of("usage_events", kpart)
+                if from_us <= row["occurred_at"] < to_us and row["work_item_id"]
+            ),
+            *(row for row in self._of("work_item_events", kpart) if from_us <= row["occurred_at"] < to_us),
+            *(
+                row
+                for row in self._of("work_item_usage", kpart)
+                if row["last_at"] >= from_us and row["usage_day"] * DAY_US < to_us
+            ),
+            *(
+                row
+                for row in self._of("work_items", kpart)
+                if row["last_event_at"] >= from_us and row["first_event_at"] < to_us
+            ),
+        ]
+        names = sorted({(row["tenant"], row["work_item_id"]) for row in found})
+        after = [name for name in names if name > (tenant, work_item_id)]
+        return [{"tenant": name[0], "work_item_id": name[1]} for name in after[:most]]
+
+    def _rebuild_hours(self, kpart: int, from_us: int, to_us: int, after: int, most: int) -> Iterable[Row]:
+        times = [row["occurred_at"] for row in self._of("usage_events", kpart)]
+        times += [row["pane_start"] for row in self._of("panes", kpart)]
+        hours = sorted({at // HOUR_US * 3600 for at in times if from_us <= at < to_us})
+        return [{"hour": hour} for hour in hours if hour > after][:most]
+
+    def _rebuild_panes(self, kpart: int, hour: int) -> Iterable[Row]:
+        rows = [
+            *(
+                {**row, "pane_start": row["occurred_at"] // PANE_US * PANE_US}
+                for row in self._of("usage_events", kpart)
+            ),
+            *self._of("panes", kpart),
+        ]
+        found = {
+            tuple(row[name] for name in PANE_SCHEMA): row for row in rows if row["pane_start"] // HOUR_US * 3600 == hour
+        }
+        return found.values()
 
     # --- alerts ---------------------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from streams.config import AgentName, Settings
 from tests.simulation.broker import Broker, Group, Refused
 from tests.simulation.consumer import SimulatedConsumer
 from tests.simulation.context import SimulatedContext
+from tests.simulation.inputs import Inputs
 from tests.simulation.store import SimulatedStore
 
 AGENTS: dict[AgentName, Any] = {"join": JoinAgent, "windows": WindowAgent, "alerts": AlertAgent}
@@ -38,6 +39,7 @@ class World(Protocol):
     broker: Broker
     group: Group
     store: SimulatedStore
+    inputs: Inputs
     settings: Settings
     most_fetched: int
     calm: bool
@@ -55,7 +57,7 @@ class Worker:
 
     def __init__(self, world: World, name: str, agents: tuple[AgentName, ...]) -> None:
         self.world, self.name, self.rng = world, name, world.rng
-        self.broker, self.group, self.store = world.broker, world.group, world.store
+        self.broker, self.group, self.store, self.inputs = world.broker, world.group, world.store, world.inputs
         self.dead = False
         self.should_stop = False
         self.frozen_until = self.cut_off_until = 0.0

@@ -177,9 +177,7 @@ class MemoryStore:
     def _items(self, tenants: list[str], items: list[str], **at: int) -> Iterable[Row]:
         for row in _named(self._trusted("work_items", **at), tenants, items):
             booked = [
-                {name: b[name] for name in ("at", "team", "tool", "model", "work_class")}
-                for b in row["bookings"]
-                if b["kind"] != "moved"
+                {name: b[name] for name in ("at", "team", "tool", "model", "work_class")} for b in row["bookings"]
             ]
             yield {**row, "booked": [b for i, b in enumerate(booked) if b not in booked[:i]]}
 

@@ -1,0 +1,142 @@
+"""What a join agent notices of its topics while no record comes, and what it takes for their state when they change under its eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.agents.join import LOOK_EVERY_S, JoinAgent
+from streams.agents.rebuilding import Rebuilding
+from streams.agents.topics import TopicState
+from streams.agents.transport import Tail
+from streams.config import ITEMS_TOPIC, TOPICS, USAGE_TOPIC, Settings
+from streams.errors import LogLost
+from streams.join.flush import FlushBuffer
+from streams.join.partition import JoinPartition
+from streams.store.rebuilds import ALWAYS_US, Rebuild, pending, write_rebuilds
+from streams.store.sink import Sink
+from streams.value.prices import PriceBook
+from streams.value.rules import Rules
+from streams.windows.measures import DAY_US
+from tests.simulation.store import SimulatedStore
+
+HERE = TP(USAGE_TOPIC, 0)
+
+
+@dataclass
+class Surroundings:
+    """Consumer and context of an agent. `asked`: called at each question with its name."""
+
+    now: float = 100.0
+    ids: dict[str, str] = field(default_factory=lambda: dict.fromkeys(TOPICS, "old"))
+    begin: int = 0
+    position: int = 0
+    asked: Callable[[str], None] = lambda _name: None
+    settings: Settings = field(default_factory=Settings)
+    stored: SimulatedStore = field(default_factory=SimulatedStore)
+    partitions: int = 1
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wall_us(self) -> int:
+        return 0
+
+    @property
+    def sink(self) -> Sink:
+        return Sink(self.stored, "test")
+
+    async def persist(self, _alive: Any, step: Callable[..., Any], *args: Any) -> Any:
+        return step(*args)
+
+    async def topics(self) -> dict[str, TopicState]:
+        self.asked("topics")
+        return {topic: TopicState(topic_id, 1, 1) for topic, topic_id in self.ids.items()}
+
+    async def tails(self) -> dict[TP, Tail]:
+        return {HERE: Tail(self.position, self.position, 0)}
+
+    async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
+        self.asked("committed")
+        return dict.fromkeys(tps)
+
+    async def earliest_offsets(self, *tps: TP) -> dict[TP, int]:
+        self.asked("begin")
+        return dict.fromkeys(tps, self.begin)
+
+    async def log_ends(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        self.asked("end")
+        return dict.fromkeys(committed, 9)
+
+
+@pytest.fixture
+def around() -> Surroundings:
+    return Surroundings()
+
+
+@pytest.fixture
+def agent(around: Surroundings) -> JoinAgent:
+    found = JoinAgent(around)  # type: ignore[arg-type]
+    found.parts = {0: part()}
+    found._topic_ids = {USAGE_TOPIC: "old", ITEMS_TOPIC: "old"}
+    return found
+
+
+def part() -> FlushBuffer:
+    return FlushBuffer(JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped()), 1)
+
+
+async def look(agent: JoinAgent, around: Surroundings) -> None:
+    around.now += LOOK_EVERY_S
+    await agent._look(around)  # type: ignore[arg-type]
+
+
+async def test_a_topic_that_was_created_anew_is_noticed_although_nothing_comes(
+    agent: JoinAgent, around: Surroundings
+) -> None:
+    await look(agent, around)
+    around.ids[ITEMS_TOPIC] = "new"
+    with pytest.raises(LogLost, match="work-item-events was created anew"):
+        await look(agent, around)
+
+
+async def test_so_is_a_log_of_which_everything_was_deleted_before_it_was_read(
+    agent: JoinAgent, around: Surroundings
+) -> None:
+    around.position = 7
+    await look(agent, around)
+    await look(agent, around)  # all that time a batch was on its way
+    around.position = around.begin = 12
+    agent.parts[0].state.usage.next_offset = 9
+    await look(agent, around)
+    with pytest.raises(LogLost, match="begins at 12, 3 records after the position 9"):
+        await look(agent, around)
+
+
+@pytest.mark.parametrize("question", ["committed", "begin", "end"])
+async def test_offsets_of_a_former_topic_never_go_under_the_id_of_the_next(
+    agent: JoinAgent, around: Surroundings, question: str
+) -> None:
+    around.begin = 5
+
+    def asked(name: str) -> None:
+        if name == question:
+            around.ids[USAGE_TOPIC], around.begin = "new", 0
+
+    around.asked = asked
+    tps = [HERE, TP(ITEMS_TOPIC, 0)]
+    start = (await agent._starts(around, tps, {0: 1}, {}, lambda: True))[0]  # type: ignore[arg-type]
+    assert (start.lives[-1].usage_topic_id, start.offsets[USAGE_TOPIC]) in {("old", 5), ("old", 0), ("new", 0)}
+
+
+def test_a_rebuild_that_meets_more_than_was_counted_ends(around: Surroundings) -> None:
+    begun = Rebuild(0, 1, *ALWAYS_US, epoch=1, done=2, total=0, cursor=["3600"])
+    write_rebuilds(around.sink, [begun])
+    done = Rebuilding(around)._next(part(), begun)  # type: ignore[arg-type]
+    write_rebuilds(around.sink, [done])
+    assert done.finished
+    assert pending(around.stored, [0]) == {}
