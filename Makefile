@@ -15,7 +15,7 @@ demo: $(READY)  ## 28 days of made traffic through the embedded stack; the resul
 	@$(BIN)/tokenworth demo $(ARGS)
 
 test: check  ## make check, then every test; those on Apache Kafka need Java 17 and mvn
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 check: $(READY)  ## lint, format, types and import rules
 	@$(BIN)/ruff check

@@ -17,7 +17,7 @@ CASES = {
 }
 
 
-def run(case: str, folder: Path, ci: str) -> tuple[int, str]:
+def run(case: str, folder: Path, ci: str, processes: int = 0) -> tuple[int, str]:
     (folder / "test_case.py").write_text(CASES[case])
     command = [
         sys.executable,
@@ -31,6 +31,8 @@ def run(case: str, folder: Path, ci: str) -> tuple[int, str]:
         str(folder),
         "-c",
         os.devnull,
+        "--numprocesses",
+        str(processes),
         str(folder),
     ]
     ended = subprocess.run(
@@ -39,9 +41,10 @@ def run(case: str, folder: Path, ci: str) -> tuple[int, str]:
     return ended.returncode, ended.stdout
 
 
+@pytest.mark.parametrize("processes", [0, 2])
 @pytest.mark.parametrize("case", ["test", "module"])
-def test_ci_fails_on_a_skip_and_names_it(case: str, tmp_path: Path) -> None:
-    code, output = run(case, tmp_path, ci="true")
+def test_ci_fails_on_a_skip_and_names_it(case: str, processes: int, tmp_path: Path) -> None:
+    code, output = run(case, tmp_path, "true", processes)
     assert code != 0
     assert "nothing may be skipped" in output
     assert "test_case.py" in output.partition("nothing may be skipped")[2]
