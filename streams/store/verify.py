@@ -77,7 +77,7 @@ def verify(
     allowed_lateness_s: int = 600,
     progress: Progress | None = None,
     rows_per_chunk: int = 4_000_000,
-    max_memory_bytes: int = 1 << 30,
+    max_memory_bytes: int = 2 << 30,
     keys_named: int = 20,
 ) -> VerifyReport:
     """Compare every stored result with the raw events below the positions. Blocks, for minutes on a large store.

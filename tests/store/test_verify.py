@@ -22,6 +22,18 @@ from tests.strategies import World, at, item_event, usage_event
 
 FINAL_AT = at(45, 5)
 
+MONTHS, PARTS_OF_A_MONTH, ROWS_OF_A_PART = 16, 8, 8000
+ONE_PART = """
+INSERT INTO usage_events
+    (kpart, koff, version, event_id, occurred_at, tenant, source, team, actor, tool, model, activity, work_item_id, input_tokens, requests,
+     usage_quality, cost_basis, status)
+SELECT
+    0, number, 1, toString(generateUUIDv4()), toDateTime64('2020-01-15 00:00:00', 6, 'UTC') + toIntervalMonth({month:UInt8}), 'many', 'gateway',
+    concat('team-', toString(number % 50)), concat('actor-', toString(number % 100)), 'cli', 'large', 'build', concat('item-', toString(number % 1000)),
+    1000, 1, 'full', 'list', 'ok'
+FROM numbers({first:UInt64}, {rows:UInt64})
+"""
+
 
 def filled(
     client: Client,
@@ -261,6 +273,19 @@ def test_work_in_small_chunks_comes_to_the_same(
     chunked = verify(migrated, wait_s=0, keys_named=1000, rows_per_chunk=rows_per_chunk, max_memory_bytes=300 << 20)
     assert whole.different > 15
     assert whole.tables == chunked.tables
+
+
+def test_memory_follows_a_month_and_not_all_parts(migrated: Client) -> None:
+    filled(migrated, 13, 1)
+    migrated.command("SYSTEM STOP MERGES usage_events")
+    for part in range(MONTHS * PARTS_OF_A_MONTH):
+        migrated.command(
+            ONE_PART, {"month": part % MONTHS, "first": 1000 + part * ROWS_OF_A_PART, "rows": ROWS_OF_A_PART}
+        )
+    rows = MONTHS * PARTS_OF_A_MONTH * ROWS_OF_A_PART
+    migrated.command("INSERT INTO checkpoints SELECT * REPLACE (usage_next + {rows:Int64} AS usage_next, version + 1 AS version) FROM checkpoints FINAL WHERE kpart = 0", {"rows": 1000 + rows})  # fmt: skip
+    report = verify(migrated, wait_s=0, max_memory_bytes=200 << 20)
+    assert table(report, "work_item_usage").different == MONTHS * 1000
 
 
 def test_leaves_nothing_behind(migrated: Client, clickhouse_url: str) -> None:
