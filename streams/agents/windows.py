@@ -30,7 +30,6 @@ from streams.store.windows import (
     previous_windows,
     shown_windows,
     stored_sums,
-    tenants,
     window_checkpoint_row,
     window_rows,
     window_version,
@@ -53,7 +52,6 @@ class Updates:
     """State of one partition of pane-updates: the tenants whose keys hash to it."""
 
     upart: int
-    tenants: list[str]
     checkpoint: WindowCheckpoint | None
     """The last one that is stored."""
     watermarks: InputWatermarks
@@ -94,17 +92,15 @@ class WindowAgent:
         self.generation, self._closing, self.parts = generation, False, {}
         if mine:
             committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-            names = await self.context.persist(alive, tenants, self.context.stored)
             for tp in mine:
-                owned = [tenant for tenant in names if partition_of(tenant, self.context.partitions) == tp.partition]
                 self.parts[tp.partition] = await self.context.persist(
-                    alive, self._place, tp.partition, committed[tp], begin[tp], owned
+                    alive, self._place, tp.partition, committed[tp], begin[tp]
                 )
         if not alive():
             raise Fenced("another rebalance began during the take-over")
         self._parked = {}
 
-    def _place(self, upart: int, committed: int | None, begin: int, owned: list[str]) -> Updates:
+    def _place(self, upart: int, committed: int | None, begin: int) -> Updates:
         """Where a partition goes on."""
         checkpoint = load_checkpoint(self.context.stored, upart)
         kept = self._parked.get(upart)
@@ -140,7 +136,6 @@ class WindowAgent:
         incarnation = (checkpoint.incarnation if checkpoint else 0) + lost
         return Updates(
             upart,
-            owned,
             checkpoint,
             watermarks,
             incarnation,
@@ -153,27 +148,28 @@ class WindowAgent:
     def _load(self, part: Updates) -> WindowEngine:
         """Load the state from ClickHouse; it may be ahead of the position, which does no harm."""
         stored, reached = self.context.stored, part.checkpoint.watermark if part.checkpoint else None
+
+        def owns(tenant: str) -> bool:
+            return partition_of(tenant, self.context.partitions) == part.upart
+
         lateness_us, horizon_us = (
             self.settings.allowed_lateness_s * 1_000_000,
             self.settings.horizon_days * DAY_US,
         )
         engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
-        engine.load(
-            *load_state(stored, part.tenants, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached
-        )
+        engine.load(*load_state(stored, owns, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
         if part.updates_lost:
-            panes, bookings, actors, _ = load_state(stored, part.tenants, 0)
+            panes, bookings, actors, _ = load_state(stored, owns, 0)
             engine.apply_panes(panes)
             engine.apply_bookings(bookings)
             engine.apply_actors(actors)
-        shown = shown_windows(stored, part.tenants)
+        shown = shown_windows(stored, owns)
         part.inherited = Inherited(shown, lateness_us)
         part.watermark = max([reached or 0, *shown["watermark"]])  # the last step may have ended before its checkpoint
         log.info(
             "windows taken over",
             partition=part.upart,
             offset=part.next_offset,
-            tenants=len(part.tenants),
             rows=engine.rows_kept,
         )
         return engine

@@ -166,9 +166,13 @@ class JoinPartition:
         )  # fmt: skip
 
     def absent_panes(self, batch: pl.DataFrame) -> pl.DataFrame:
-        """Those of the panes (PANE_KEY) in a batch that the store may hold, but not memory."""
-        keys = batch.filter(pl.col("pane_start") < self._panes_stored_before)
-        keys = keys.select(PANE_KEY).unique(maintain_order=True)
+        """Those of the panes (PANE_KEY) in a batch that the store may hold, but not memory.
+
+        A flush that was never committed may have stored later ones: its records come again and write them anew, unless they are lost.
+        """
+        if not self.rebuilding:
+            batch = batch.filter(pl.col("pane_start") < self._panes_stored_before)
+        keys = batch.select(PANE_KEY).unique(maintain_order=True)
         return keys.filter(pl.Series([key not in self._panes for key in keys.iter_rows()], dtype=pl.Boolean))
 
     def load(self, lines: pl.DataFrame, panes: pl.DataFrame, items: list[LoadedItem]) -> None:

@@ -116,8 +116,19 @@ class Child:
             os.killpg(self._process.pid, number)
 
 
+_reserved: set[int] = set()
+
+
 def reserve_port(setting: str, port: int = 0) -> int:
-    """`port`, or a free one for 0. Raises SetupError when another process listens on it."""
+    """`port`, or for 0 a free one that this process has not asked for yet. Raises SetupError when another process listens on it."""
+    while True:
+        found = _free_port(setting, port)
+        if port or found not in _reserved:
+            _reserved.add(found)
+            return found
+
+
+def _free_port(setting: str, port: int) -> int:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -38,7 +38,8 @@ class Rebuild:
 
     def finish(self) -> Rebuild:
         """After the last one. Those that were counted and are gone are done, too: progress never goes back, or its row would not count."""
-        return replace(self, done=self.total, finished=True)
+        done = max(self.done, self.total)
+        return replace(self, done=done, total=done, finished=True)
 
 
 def pending(stored: Stored, partitions: Sequence[int]) -> dict[int, Rebuild]:

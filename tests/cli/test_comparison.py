@@ -85,6 +85,12 @@ def printed(capsys: pytest.CaptureFixture[str], *models: dict[str, Any], **total
     return capsys.readouterr().out.splitlines()
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have the width that they take."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 def test_each_team_has_a_table_and_what_is_unknown_is_not_0(capsys: pytest.CaptureFixture[str]) -> None:
     unknown = dict.fromkeys(
         ("tokens", "cost_micro_usd", "standard_cost_micro_usd", "cost_per_completed_micro_usd",

@@ -46,7 +46,9 @@ def tables(store: Rows) -> Found:
     found: Found = {name: {} for name in ("lines", "items", "panes")}
     for row in store.rows("work_item_usage"):
         key = tuple(row[name] for name in ("tenant", "work_item_id", "usage_day", "team", "tool", "model"))
-        found["lines"][key] = (row["last_at"], _sums(row, LINE_MEASURES))
+        sums = _sums(row, LINE_MEASURES)
+        if row["last_at"] or sums:  # else no raw row confirmed it: all zero equals absent
+            found["lines"][key] = (row["last_at"], sums)
     for row in store.rows("panes"):
         _add(found["panes"], (*_place(row), "", row["pane_start"]), _sums(row, USAGE_MEASURES))
     actors: dict[tuple[Any, ...], set[int]] = {}
