@@ -131,9 +131,8 @@ class JoinAgent:
     ) -> dict[int, Start]:
         lives = await self.context.persist(alive, incarnations, self.stored, list(epochs))
         tps = list(tps)
-        topics = (
-            await consumer.topics()
-        )  # first: offsets of a topic that is created anew meanwhile must not go under its id
+        # Ids come first: offsets of a topic that is created anew meanwhile must not go under its id.
+        topics = await consumer.topics()
         partitions_of(topics, self.context.partitions)
         committed, begin = await consumer.committed(tps), await consumer.earliest_offsets(*tps)
         end = await consumer.log_ends(committed)

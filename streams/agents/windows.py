@@ -30,6 +30,8 @@ from streams.store.windows import (
     previous_windows,
     shown_windows,
     stored_sums,
+    stored_versions,
+    tenants,
     window_checkpoint_row,
     window_rows,
     window_version,
@@ -82,7 +84,6 @@ class WindowAgent:
         self.generation = -1
         self._closing = False
         self._stepping = asyncio.Lock()
-        self._step_soon = asyncio.Event()
 
     async def take_over(
         self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
@@ -148,22 +149,21 @@ class WindowAgent:
     def _load(self, part: Updates) -> WindowEngine:
         """Load the state from ClickHouse; it may be ahead of the position, which does no harm."""
         stored, reached = self.context.stored, part.checkpoint.watermark if part.checkpoint else None
-
-        def owns(tenant: str) -> bool:
-            return partition_of(tenant, self.context.partitions) == part.upart
-
+        versions = stored_versions(stored)
+        owned = [name for name in tenants(stored) if partition_of(name, self.context.partitions) == part.upart]
         lateness_us, horizon_us = (
             self.settings.allowed_lateness_s * 1_000_000,
             self.settings.horizon_days * DAY_US,
         )
         engine = WindowEngine(lateness_us, horizon_us, partial(previous_windows, stored), partial(stored_sums, stored))
-        engine.load(*load_state(stored, owns, kept_from(reached, lateness_us, horizon_us)), watermark_us=reached)
+        kept = load_state(stored, owned, kept_from(reached, lateness_us, horizon_us))
+        engine.load(*kept, versions, watermark_us=reached)
         if part.updates_lost:
-            panes, bookings, actors, _ = load_state(stored, owns, 0)
+            panes, bookings, actors = load_state(stored, owned, 0)
             engine.apply_panes(panes)
             engine.apply_bookings(bookings)
             engine.apply_actors(actors)
-        shown = shown_windows(stored, owns)
+        shown = shown_windows(stored, owned)
         part.inherited = Inherited(shown, lateness_us)
         part.watermark = max([reached or 0, *shown["watermark"]])  # the last step may have ended before its checkpoint
         log.info(
@@ -253,14 +253,14 @@ class WindowAgent:
                 async with self._stepping:
                     if (part := self.parts.get(upart)) and not self._closing:
                         try:
-                            await self._step(consumer, upart, part)
+                            await self._step(consumer, part)
                         except Fenced as reason:
                             log.warning("windows lost", partition=upart, reason=str(reason))
                             if self.parts.get(upart) is part:  # else a later take-over has replaced it meanwhile
                                 del self.parts[upart]
             await asyncio.sleep(max(STEP_EVERY_S - (self.context.monotonic() - began), 0.05))
 
-    async def _step(self, consumer: Consumer, upart: int, part: Updates) -> None:
+    async def _step(self, consumer: Consumer, part: Updates) -> None:
         watermark = part.watermarks.value()
         if watermark is None:
             return
@@ -268,10 +268,10 @@ class WindowAgent:
         if part.next_offset == part.stepped_offset and not engine.waiting:
             return
         part.busy = True
-        await self._write(consumer, upart, part, engine, watermark)
+        await self._write(consumer, part, engine, watermark)
         part.busy = False
 
-    async def _write(self, consumer: Consumer, upart: int, part: Updates, engine: WindowEngine, watermark: int) -> None:
+    async def _write(self, consumer: Consumer, part: Updates, engine: WindowEngine, watermark: int) -> None:
         generation, now = self.generation, self.context.wall_us()
 
         def alive() -> bool:
@@ -298,16 +298,16 @@ class WindowAgent:
                 WINDOWS_TOPIC, pack_windows(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
             )
             self._count(frame)
-        said = pack_watermarks([(upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
-        await self.context.publish(WINDOWS_TOPIC, [(b"", said)], upart)
+        said = pack_watermarks([(part.upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
+        await self.context.publish(WINDOWS_TOPIC, [(b"", said)], part.upart)
         part.stepped_offset = part.next_offset
         if not engine.revisions_wait:
             part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
         reached = WindowCheckpoint(part.incarnation, part.settled_offset, part.watermark, part.settled_positions)
-        row = window_checkpoint_row(upart, reached, now)
+        row = window_checkpoint_row(part.upart, reached, now)
         await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
         part.checkpoint = reached
-        await consumer.commit_fenced({TP(PANES_TOPIC, upart): part.settled_offset}, generation)
+        await consumer.commit_fenced({TP(PANES_TOPIC, part.upart): part.settled_offset}, generation)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,19 +57,17 @@ def load_checkpoint(stored: Stored, upart: int) -> WindowCheckpoint | None:
     return WindowCheckpoint(rows[0]["version"] >> OFFSET_BITS, rows[0]["next_offset"], rows[0]["watermark"], positions)
 
 
-def load_state(
-    stored: Stored, owns: Callable[[str], bool], since_us: int
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame, dict[int, int]]:
-    """Panes, bookings and actors of the tenants that are owned from a time on (all bookings of an item that has one), and the versions read before.
+def stored_versions(stored: Stored) -> dict[int, int]:
+    """By input partition the version of the last flush whose rows were all stored. Ask before the tenants that came with it, and their state."""
+    return dict(stored.read("windows/versions").iter_rows())
 
-    By input partition the version is that of the last flush whose rows were all stored: also those of tenants that came with it.
-    """
-    versions = dict(stored.read("windows/versions").iter_rows())
-    names = [name for name in tenants(stored) if owns(name)]
+
+def load_state(stored: Stored, names: Sequence[str], since_us: int) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    """Panes, bookings and actors of tenants from a time on (all bookings of an item that has one)."""
     panes, bookings, actors = (
-        stored.read(f"windows/{name}", tenants=names, since=since_us) for name in ("panes", "bookings", "actors")
+        stored.read(f"windows/{name}", tenants=list(names), since=since_us) for name in ("panes", "bookings", "actors")
     )
-    return panes, bookings, actors, versions
+    return panes, bookings, actors
 
 
 def stored_sums(
@@ -84,10 +82,9 @@ def stored_sums(
     return usage, outcomes, actors
 
 
-def shown_windows(stored: Stored, owns: Callable[[str], bool]) -> pl.DataFrame:
-    """Provisional windows of the tenants that are owned: WINDOW_KEY, backfill, and the watermark (us) at which each was written."""
-    names = [name for name in tenants(stored) if owns(name)]
-    return stored.read("windows/shown", tenants=names).with_columns(pl.col("window_end").cast(TIME))
+def shown_windows(stored: Stored, names: Sequence[str]) -> pl.DataFrame:
+    """Provisional windows of tenants: WINDOW_KEY, backfill, and the watermark (us) at which each was written."""
+    return stored.read("windows/shown", tenants=list(names)).with_columns(pl.col("window_end").cast(TIME))
 
 
 def previous_windows(stored: Stored, keys: pl.DataFrame) -> pl.DataFrame:

@@ -287,9 +287,8 @@ class Simulation:
             (WINDOWS_TOPIC, "alert_checkpoints", "wpart"),
         ):
             stored |= {TP(topic, row[place]): row["next_offset"] for row in self.store.rows(table)}
-        committed = (
-            stored | self.group.committed
-        )  # who lost its positions while it ran commits again when something comes
+        # Who lost its positions while it ran commits again when something comes.
+        committed = stored | self.group.committed
         at = {tp: min(committed[tp], stored[tp]) for tp in stored if tp.topic in self._consumed}
         return [(tp, position, end) for tp, position in at.items() if position < (end := len(self.broker.logs[tp]))]
 

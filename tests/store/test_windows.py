@@ -12,7 +12,7 @@ import streams.store.windows
 from streams.store.client import Client
 from streams.store.reading import ClickHouseStored
 from streams.store.rows import TIME
-from streams.store.windows import load_state, previous_windows, stored_sums, window_rows
+from streams.store.windows import load_state, previous_windows, stored_sums, stored_versions, window_rows
 from streams.windows.families import FAMILIES, WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
 from streams.windows.state import NO_ACTOR
@@ -112,7 +112,7 @@ def test_the_state_is_read_from_a_time_on(migrated: Client) -> None:
     insert(migrated, "checkpoints", [{"kpart": k, "version": v} for k, v in ((0, 3), (0, 7), (1, 5))])
     stored, tenants = ClickHouseStored(migrated), {"acme", "be'ta"}
     for since in (0, DAY_0 + 30 * DAY, DAY_0 + 200 * DAY):
-        *frames, versions = load_state(stored, tenants.__contains__, since)
+        versions, frames = stored_versions(stored), load_state(stored, sorted(tenants), since)
         kept = truth.since(since)
         held = Truth(
             {share: amounts for share, amounts in kept.panes.items() if share.tenant in tenants},
