@@ -17,7 +17,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from streams.join.partition import Input, JoinPartition
+from streams.join.input import Input
+from streams.join.partition import JoinPartition
 from streams.local.stack import Stack
 from streams.store.client import connect, ensure_database
 from streams.store.migrations import migrate

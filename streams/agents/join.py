@@ -20,7 +20,7 @@ from faust.types import TP
 from streams.agents.announcements import Announcements
 from streams.agents.batches import Batch
 from streams.agents.context import Context
-from streams.agents.positions import SIDE, Log, Start, records_lost, start
+from streams.agents.positions import Log, Start, records_lost, start
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.topics import TopicState, partitions_of
 from streams.agents.transport import Consumer, Seat
@@ -29,8 +29,9 @@ from streams.errors import Fenced, LogLost, SetupError
 from streams.events.decode import decode
 from streams.events.schemas import WriterSchemas
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
-from streams.join.partition import OFFSET_BITS, Input, JoinPartition
-from streams.store.positions import Mirror, claim, incarnations, mirrors, write_incarnations
+from streams.join.input import OFFSET_BITS, Input
+from streams.join.partition import JoinPartition
+from streams.store.positions import SIDE, Mirror, claim, incarnations, mirrors, write_incarnations
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US

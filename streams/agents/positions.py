@@ -21,13 +21,9 @@ import structlog
 
 from streams.config import INPUT_TOPICS
 from streams.errors import LogLost
-from streams.join.partition import OFFSET_BITS
-from streams.store.positions import LIVES, Incarnation, Mirror
+from streams.store.positions import LIVES, SIDE, Incarnation, Mirror
 
 log = structlog.get_logger(__name__)
-
-SIDE = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
-_OFFSET = (1 << OFFSET_BITS) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +119,7 @@ def _mirrored(mirror: Mirror | None, incarnation: int) -> dict[str, int] | None:
     """Offsets of the mirror, if it is of this incarnation."""
     if mirror is None or mirror.incarnation != incarnation:
         return None
-    return dict(zip(INPUT_TOPICS, (mirror.usage_next & _OFFSET, mirror.items_next & _OFFSET), strict=True))
+    return {topic: mirror.offset(topic) for topic in INPUT_TOPICS}
 
 
 def _reason(logs: Mapping[str, Log], current: Incarnation, mirrored: Mapping[str, int] | None) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from streams.agents.positions import SIDE
 from streams.agents.topics import create_topics, delete_topics, describe_topics, end_offsets, members, partitions_of
 from streams.config import Settings
 from streams.errors import SetupError, StoreUnavailable
@@ -20,8 +19,8 @@ from streams.publish.columns import Record, encode
 from streams.store.client import connect, database_of, ensure_database, quoted
 from streams.store.installation import fact, fix_partitions, record_fact, stored_partitions
 from streams.store.migrations import migrate
-from streams.store.moving import CARRIED, events_by_hour, hours_with_events, positions
-from streams.store.positions import incarnations
+from streams.store.moving import CARRIED, events_by_hour, hours_with_events
+from streams.store.positions import SIDE, incarnations, mirrors
 from streams.store.reading import ClickHouseStored, Stored
 
 _MOVED_FROM: Final = "moved_from"
@@ -100,12 +99,12 @@ def _records(stored: Stored, partitions: int) -> Iterator[Record]:
 
 def _check_stored(settings: Settings, stored: Stored, partitions: int) -> None:
     """Raises SetupError when the topics hold a record that no flush has stored."""
-    at, lives = positions(stored, partitions), incarnations(stored, range(partitions))
+    found, lives = mirrors(stored, range(partitions)), incarnations(stored, range(partitions))
     topics, ends = describe_topics(settings), end_offsets(settings)
     partitions_of(topics, partitions)
-    for topic, event in EVENT_OF_TOPIC.items():
+    for topic in EVENT_OF_TOPIC:
         for p in range(partitions):
-            end, position = ends.get((topic, p), 0), at[event, p]
+            end, position = ends.get((topic, p), 0), found[p].offset(topic) if p in found else 0
             known = getattr(lives[p][-1], f"{SIDE[topic]}_topic_id") if lives[p] else ""
             if end != position or (known and known != topics[topic].topic_id):
                 raise SetupError(

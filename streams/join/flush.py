@@ -12,7 +12,8 @@ import polars as pl
 import xxhash
 
 from streams.events.dead_letter import DeadLetter
-from streams.join.partition import Input, JoinPartition, Touched
+from streams.join.input import Input
+from streams.join.partition import JoinPartition, Touched
 from streams.windows.measures import OUTCOME_MEASURES
 
 EPOCH_SHIFT = 40

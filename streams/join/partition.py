@@ -30,16 +30,12 @@ from streams.join.batch import (
 from streams.join.dedup import Dedup
 from streams.join.filter import KeyFilter
 from streams.join.idle import Idle
+from streams.join.input import UNSEEN, Input
 from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
 from streams.join.totals import Totals
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
-
-UNSEEN: Final = -(1 << 62)
-"""A watermark before any event."""
-
-OFFSET_BITS: Final = 40
 
 MOST_ITEMS: Final = 500_000
 MOST_PANES: Final = 500_000
@@ -53,35 +49,6 @@ BookingKey = tuple[int, str, str, str, str]
 
 LoadedItem = tuple[str, str, list[ItemEvent], set[BookingKey], bool]
 """Tenant, work item, history, where it is booked as stored, and whether that is all (else folding finds more)."""
-
-
-@dataclass(slots=True)
-class Input:
-    """What has been read of one topic of the partition, in its present incarnation. `closed`: the next offsets at which former ones ended."""
-
-    begin: int = 0
-    next_offset: int = 0
-    closed: tuple[int, ...] = ()
-    watermark: int = UNSEEN
-    applied: int = 0
-    duplicates: int = 0
-    dead: int = 0
-    missing: int = 0
-
-    @property
-    def incarnation(self) -> int:
-        """The number of the present life of the topic."""
-        return len(self.closed)
-
-    @property
-    def position(self) -> int:
-        """incarnation << 40 | next offset: what result rows cover; never goes back."""
-        return self.incarnation << OFFSET_BITS | self.next_offset
-
-    @property
-    def ends(self) -> list[int]:
-        """By incarnation: the offset below which records count."""
-        return [*self.closed, self.next_offset]
 
 
 @dataclass(slots=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
 
 import polars as pl
 
 from streams.events.decode import EVENT_OF_TOPIC
 from streams.events.schemas import EventName
-from streams.join.partition import OFFSET_BITS
-from streams.store.positions import incarnations, mirrors
+from streams.store.positions import SIDE, incarnations, mirrors
 from streams.store.reading import Stored
 
 CARRIED: Final = ("value_rules", "price_book", "tenant_settings")
 """Tables that hold what people have set. All others are computed from events, or are about one life of the topics."""
 
-_SIDES: Final[dict[EventName, str]] = {"usage_event": "usage", "work_item_event": "items"}
 _TABLES: Final[dict[EventName, str]] = {"usage_event": "usage_events", "work_item_event": "work_item_events"}
 _ABSENT: Final[dict[EventName, tuple[str, ...]]] = {
     "usage_event": ("work_item_id", "session_id", "prompt_fingerprint"),
@@ -34,7 +32,7 @@ def events_by_hour(stored: Stored, partitions: int) -> Iterator[tuple[EventName,
 
     A row counts if it lies below the end of its incarnation, as for every result; a worker that had lost its partition may have left others.
     """
-    ends = {event: _ends(stored, partitions, side) for event, side in _SIDES.items()}
+    ends = {event: _ends(stored, partitions, topic) for topic, event in EVENT_OF_TOPIC.items()}
     for hour, _ in hours_with_events(stored):
         for event in EVENT_OF_TOPIC.values():
             rows = stored.read(f"moving/{_TABLES[event]}", hour=hour).join(
@@ -47,17 +45,7 @@ def events_by_hour(stored: Stored, partitions: int) -> Iterator[tuple[EventName,
                 yield event, rows
 
 
-def positions(stored: Stored, partitions: int) -> Mapping[tuple[EventName, int], int]:
-    """The next offset of each topic and partition, in the present life of its topic: all before it is stored."""
-    found = mirrors(stored, range(partitions))
-    return {
-        (event, p): getattr(found[p], f"{side}_next") & ((1 << OFFSET_BITS) - 1) if p in found else 0
-        for p in range(partitions)
-        for event, side in _SIDES.items()
-    }
-
-
-def _ends(stored: Stored, partitions: int, side: str) -> pl.DataFrame:
+def _ends(stored: Stored, partitions: int, topic: str) -> pl.DataFrame:
     """Where each incarnation of each partition ends: kpart, incarnation, end (offset)."""
     found = mirrors(stored, range(partitions))
     rows: list[tuple[Any, ...]] = []
@@ -65,8 +53,8 @@ def _ends(stored: Stored, partitions: int, side: str) -> pl.DataFrame:
         for life in lives:
             mirror = found.get(p)
             if mirror is not None and life.incarnation == mirror.incarnation:
-                end = getattr(mirror, f"{side}_next") & ((1 << OFFSET_BITS) - 1)
+                end = mirror.offset(topic)
             else:
-                end = max(getattr(life, f"{side}_end"), 0)
+                end = max(getattr(life, f"{SIDE[topic]}_end"), 0)
             rows.append((p, life.incarnation, end))
     return pl.DataFrame(rows, schema={"kpart": pl.UInt16, "incarnation": pl.UInt32, "end": pl.Int64}, orient="row")

@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from streams.config import INPUT_TOPICS
 from streams.join.flush import EPOCH_SHIFT
+from streams.join.input import OFFSET_MASK
 from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.store.sink import Sink
+
+SIDE = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
+"""What the columns of an input topic are called after."""
 
 LIVES = -1
 """The end of an incarnation that is not closed."""
@@ -36,6 +41,10 @@ class Mirror:
     usage_watermark: int
     items_watermark: int
     version: int
+
+    def offset(self, topic: str) -> int:
+        """The next offset of a topic, in the incarnation of the mirror."""
+        return int(getattr(self, f"{SIDE[topic]}_next")) & OFFSET_MASK
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,8 +27,9 @@ from streams.join.batch import (
     pane_totals,
     priced_usage,
 )
+from streams.join.input import UNSEEN
 from streams.join.outcome import ItemEvent
-from streams.join.partition import UNSEEN, BookingKey, JoinPartition, LoadedItem, item_event, item_events
+from streams.join.partition import BookingKey, JoinPartition, LoadedItem, item_event, item_events
 from streams.store.positions import Mirror
 from streams.store.reading import Stored
 from streams.windows.measures import DAY_US, LINE_MEASURES, PANE_US, USAGE_MEASURES

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from streams.join.flush import PartitionFlush
-from streams.join.partition import OFFSET_BITS, UNSEEN, Input
+from streams.join.input import OFFSET_BITS, UNSEEN, Input
 from streams.windows.measures import OUTCOME_MEASURES
 
 TIME: Final = pl.Datetime("us", "UTC")

@@ -8,11 +8,10 @@ from typing import Final
 
 import polars as pl
 
+from streams.join.input import OFFSET_BITS
 from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.windows.families import WINDOW_KEY
-
-OFFSET_BITS: Final = 40
 
 MOST_PREVIOUS: Final = 500_000
 MOST_ENDS: Final = 2_000

@@ -10,7 +10,7 @@ import pytest
 from streams.agents.positions import Log, Start, start
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import LogLost
-from streams.join.partition import OFFSET_BITS
+from streams.join.input import OFFSET_BITS
 from streams.store.positions import LIVES, Incarnation, Mirror
 
 LIFE = Incarnation(3, 0, "id-u", "id-i", LIVES, LIVES, 1, "first read")

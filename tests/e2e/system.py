@@ -13,16 +13,15 @@ from typing import Any
 from streams.agents.initialise import initialise
 from streams.agents.topics import end_offsets
 from streams.config import INPUT_TOPICS, Settings
-from streams.join.partition import OFFSET_BITS
+from streams.join.input import OFFSET_BITS, OFFSET_MASK
 from streams.local.process import Child
 from streams.local.stack import Stack
 from streams.store.client import Client, connect, ensure_database
+from streams.store.positions import SIDE
 from streams.store.reading import ClickHouseStored
 from streams.store.verify import VerifyReport, verify
 from streams.store.windows import load_checkpoint
 
-SIDES = dict(zip(INPUT_TOPICS, ("usage", "items"), strict=True))
-OFFSET = (1 << OFFSET_BITS) - 1
 STOP_S = 10.0
 POLL_S = 0.1
 
@@ -66,7 +65,7 @@ class System:
 
     def consumed(self) -> int:
         """Records that have become results so far."""
-        return sum(row[f"{side}_next"] - row[f"{side}_begin"] for row in self.checkpoints() for side in SIDES.values())
+        return sum(row[f"{side}_next"] - row[f"{side}_begin"] for row in self.checkpoints() for side in SIDE.values())
 
     def wait_until_applied(self, timeout_s: float = 90.0, incarnation: int = 0) -> float:
         """Block until results cover every record that the log has now."""
@@ -74,9 +73,7 @@ class System:
 
         def applied() -> bool:
             reached = {
-                (topic, row["kpart"]): row[f"{side}_next"]
-                for row in self.checkpoints()
-                for topic, side in SIDES.items()
+                (topic, row["kpart"]): row[f"{side}_next"] for row in self.checkpoints() for topic, side in SIDE.items()
             }
             return all(reached.get(place, 0) >= end for place, end in ends.items())
 
@@ -108,11 +105,11 @@ class System:
         ends = end_offsets(self.settings)
         totals = dict.fromkeys(("consumed", "applied", "duplicates", "dead", "missing"), 0)
         for row in self.checkpoints():
-            for topic, side in SIDES.items():
+            for topic, side in SIDE.items():
                 fates = {fate: row[f"{side}_{fate}"] for fate in ("applied", "duplicates", "dead", "missing")}
                 consumed = row[f"{side}_next"] - row[f"{side}_begin"]
                 place = f"{topic}[{row['kpart']}]"
-                next_offset = row[f"{side}_next"] & OFFSET
+                next_offset = row[f"{side}_next"] & OFFSET_MASK
                 assert next_offset == ends[topic, row["kpart"]], (
                     f"{place}: results up to {next_offset}, the log ends at {ends[topic, row['kpart']]}"
                 )
@@ -120,7 +117,7 @@ class System:
                 for name, count in (fates | {"consumed": consumed}).items():
                     totals[name] += count
         assert totals["consumed"] == sum(ends.values()) - sum(
-            row[f"{side}_begin"] & OFFSET for row in self.checkpoints() for side in SIDES.values()
+            row[f"{side}_begin"] & OFFSET_MASK for row in self.checkpoints() for side in SIDE.values()
         )
         return totals
 

@@ -14,7 +14,7 @@ from kafka.admin import KafkaAdminClient
 
 from streams.agents.topics import create_topics, end_offsets
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
-from streams.join.partition import OFFSET_BITS
+from streams.join.input import OFFSET_BITS
 from streams.store.reading import ClickHouseStored
 from streams.store.rebuilds import pending
 from streams.store.verify import verify

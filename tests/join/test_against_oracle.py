@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.keys import partition_of, usage_key
 from streams.join.flush import Duplicates, FlushBuffer
-from streams.join.partition import Input, JoinPartition
+from streams.join.input import Input
+from streams.join.partition import JoinPartition
 from streams.store.positions import mirrors
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.sink import Sink

@@ -8,21 +8,16 @@ import polars as pl
 import pyarrow as pa
 from faust.types import TP
 
-from streams.config import INPUT_TOPICS, USAGE_TOPIC
+from streams.config import INPUT_TOPICS
 from streams.join.flush import EPOCH_SHIFT
-from streams.join.partition import OFFSET_BITS
+from streams.join.input import OFFSET_MASK
+from streams.store.positions import SIDE
 from tests.simulation.broker import Broker
 from tests.simulation.events import Publication
 from tests.simulation.store import RESULTS, SimulatedStore
 from tests.store.memory import Row
 
 RECORDS = ("usage_events", "work_item_events", "duplicates", "dead_letters")
-OFFSET = (1 << OFFSET_BITS) - 1
-
-
-def side_of(topic: str) -> str:
-    """What its columns in the store are called after."""
-    return "usage" if topic == USAGE_TOPIC else "items"
 
 
 @dataclass
@@ -99,7 +94,7 @@ class Inputs:
 
     def held(self, tp: TP, life: Life) -> int:
         """The offset below which the store holds what a life had, as its checkpoint and the closed incarnations say."""
-        side = side_of(tp.topic)
+        side = SIDE[tp.topic]
         found = 0
         for row in self.incarnations(tp.partition):
             if row[f"{side}_topic_id"] == life.topic_id:
@@ -112,12 +107,12 @@ class Inputs:
         row = self.store.tables["checkpoints"].get((tp.partition,))
         if row is None or row["incarnation"] != incarnation:
             return 0
-        return int(row[f"{side_of(tp.topic)}_next"]) & OFFSET
+        return int(row[f"{SIDE[tp.topic]}_next"]) & OFFSET_MASK
 
     def stored(self, tp: TP) -> int:
         """The next offset that the store has reached in the present life; -1: its incarnation has not begun yet."""
         found = self.incarnations(tp.partition)
-        if found and found[-1][f"{side_of(tp.topic)}_topic_id"] != self.broker.ids[tp.topic]:
+        if found and found[-1][f"{SIDE[tp.topic]}_topic_id"] != self.broker.ids[tp.topic]:
             return -1
         row = self.store.tables["checkpoints"].get((tp.partition,))
         if not found or row is None or row["incarnation"] != found[-1]["incarnation"]:

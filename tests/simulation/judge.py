@@ -17,6 +17,8 @@ from streams.detect.history import OBSERVED_US
 from streams.detect.policy import AlertPolicy
 from streams.detect.words import instant
 from streams.events.keys import partition_of
+from streams.join.input import OFFSET_MASK
+from streams.store.positions import SIDE
 from streams.windows.families import FAMILIES, WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import MEASURES
 from streams.windows.updates import WINDOWS, unpack
@@ -25,7 +27,7 @@ from tests.oracle.value import SAMPLE_PRICES
 from tests.oracle.world import Results, world
 from tests.simulation.broker import Broker
 from tests.simulation.events import Publication
-from tests.simulation.inputs import OFFSET, Inputs, side_of
+from tests.simulation.inputs import Inputs
 from tests.simulation.store import SimulatedStore
 from tests.store.memory import Row
 from tests.strategies import Event
@@ -64,7 +66,7 @@ class Account:
     def __init__(self, inputs: Inputs, store: SimulatedStore, tp: TP) -> None:
         self.tp, self.lives = tp, inputs.lives[tp]
         self.accepted: dict[Identity, Event] = {}
-        side = side_of(tp.topic)
+        side = SIDE[tp.topic]
         self._incarnations = inputs.incarnations(tp.partition)
         self._ids = [row[f"{side}_topic_id"] for row in self._incarnations]
         checkpoint = store.tables["checkpoints"].get((tp.partition,), {})
@@ -116,7 +118,7 @@ class Account:
             return
         if self._ids[-1] != life.topic_id or self._next != len(life.records):
             yield f"{self.tp}: read {self._ids[-1]} to {self._next} of {life.topic_id}, {len(life.records)}"
-        begin = self._counts["begin"] & OFFSET
+        begin = self._counts["begin"] & OFFSET_MASK
         if begin > life.begin:
             yield f"{self.tp}: read from {begin}, the log begins at {life.begin}"
         for offset in range(begin, len(life.records)):

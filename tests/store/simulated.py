@@ -17,7 +17,8 @@ import pyarrow as pa
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import Fenced
 from streams.join.flush import Duplicates, FlushBuffer
-from streams.join.partition import Input, JoinPartition
+from streams.join.input import Input
+from streams.join.partition import JoinPartition
 from streams.store.positions import claim, mirrors
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.sink import Sink
