@@ -97,7 +97,11 @@ class JoinAgent:
         epochs = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         starts = await self._starts(consumer, mine, epochs, seen, alive)
+        # Rebuilds are asked for first: who finds the new life open has no other way to know that it needs one.
         await self.rebuilding.take_over(starts, epochs, alive)
+        for p, begin in starts.items():
+            if begin.opened:
+                await self.context.persist(alive, write_incarnations, self.context.sink, begin.lives, epochs[p], now)
         positions = {TP(topic, p): offset for p, begin in starts.items() for topic, offset in begin.offsets.items()}
         await consumer.commit_fenced(positions, generation)
         parts: dict[int, FlushBuffer] = {}
@@ -145,10 +149,6 @@ class JoinAgent:
                 tp = TP(topic, p)
                 logs[topic] = Log(committed[tp], begin[tp], end[tp], self._topic_ids[topic])
             out[p] = start(p, logs, seen.get(p), lives[p], epoch=epoch, accept_loss=self.settings.accept_loss)
-            if out[p].opened:
-                await self.context.persist(
-                    alive, write_incarnations, self.context.sink, out[p].lives, epoch, self.context.wall_us()
-                )
         return out
 
     def _kept(self, p: int, epoch: int, begin: Start) -> FlushBuffer | None:
