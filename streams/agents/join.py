@@ -20,9 +20,9 @@ from faust.types import TP
 from streams.agents.announcements import Announcements
 from streams.agents.batches import Batch
 from streams.agents.context import Context
-from streams.agents.positions import Log, Start, records_lost, start
+from streams.agents.logs import InputLogs
+from streams.agents.positions import Log, Start, start
 from streams.agents.rebuilding import Rebuilding
-from streams.agents.topics import TopicState, partitions_of
 from streams.agents.transport import Consumer, Seat
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import Fenced, LogLost, SetupError
@@ -42,9 +42,6 @@ log = structlog.get_logger(__name__)
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
 
-LOOK_EVERY_S = 30.0
-"""How long nothing may come before an agent looks whether its topics are still those that it reads."""
-
 
 class JoinAgent:
     """Owns the join of this worker's input partitions."""
@@ -60,15 +57,13 @@ class JoinAgent:
         self.watermarks = Watermarks(idle_us=int(self.settings.watermark_idle_s * 1e6))
         self.announcements = Announcements(context)
         self.rebuilding = Rebuilding(context)
-        self._topic_ids: dict[str, str] = {}
+        self.logs = InputLogs(context.partitions, context.monotonic)
         self._committed: dict[TP, int] = {}
         self._parked: dict[int, FlushBuffer] = {}
         self._closing = False
         self._flush_soon, self._flushed = asyncio.Event(), asyncio.Event()
         self._flushing = asyncio.Lock()
         self._rules_read_at = 0.0
-        self._looked_at = 0.0
-        self._looked: dict[TP, int] = {}
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
 
@@ -137,17 +132,15 @@ class JoinAgent:
         lives = await self.context.persist(alive, incarnations, self.stored, list(epochs))
         tps = list(tps)
         # Ids come first: offsets of a topic that is created anew meanwhile must not go under its id.
-        topics = await consumer.topics()
-        partitions_of(topics, self.context.partitions)
+        ids = await self.logs.identify(consumer)
         committed, begin = await consumer.committed(tps), await consumer.earliest_offsets(*tps)
         end = await consumer.log_ends(committed)
-        self._topic_ids = {topic: topics[topic].topic_id for topic in INPUT_TOPICS}
         out = {}
         for p, epoch in epochs.items():
             logs = {}
             for topic in INPUT_TOPICS:
                 tp = TP(topic, p)
-                logs[topic] = Log(committed[tp], begin[tp], end[tp], self._topic_ids[topic])
+                logs[topic] = Log(committed[tp], begin[tp], end[tp], ids[topic])
             out[p] = start(p, logs, seen.get(p), lives[p], epoch=epoch, accept_loss=self.settings.accept_loss)
         return out
 
@@ -296,7 +289,7 @@ class JoinAgent:
                     await self._idle(consumer)
                     await self._read_rules(lambda: not self._closing)
                     await self._rebuild(consumer)
-                    await self._look(consumer)
+                    await self.logs.look(consumer, self._next)
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
                     self.context.metrics.add("tokenworth_flushes_total", agent="join", result="refused")
@@ -319,7 +312,7 @@ class JoinAgent:
             if flushes:
                 began = self.context.monotonic()
                 await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
-                await self._same_topics(consumer)
+                await self.logs.same(consumer)
                 next_offsets = dict(_next_offsets(flushes))
                 await consumer.commit_fenced(next_offsets, generation)
                 self._committed |= next_offsets
@@ -338,32 +331,13 @@ class JoinAgent:
                 for kind, count in part.state.size.items():
                     self.context.metrics.set("tokenworth_state_rows", count, kind=kind, partition=str(flush.partition))
 
-    async def _same_topics(self, consumer: Consumer) -> None:
-        """What a topic that was created anew holds must not be committed as what its name held before."""
-        topics: dict[str, TopicState] = await consumer.topics()
-        partitions_of(topics, self.context.partitions)
-        for topic, known in self._topic_ids.items():
-            if topics[topic].topic_id != known:
-                raise LogLost(
-                    f"{topic} was created anew while this worker read it",
-                    remedy="start the worker again: it begins a new incarnation and reads the topic from its begin",
-                )
-
-    async def _look(self, consumer: Consumer) -> None:
-        """What becomes of a topic from which no record comes shows in no batch and no flush: look now and then."""
-        if not self.parts or self.context.monotonic() - self._looked_at < LOOK_EVERY_S:
-            return
-        await self._same_topics(consumer)
-        before, tails = self._looked, await consumer.tails()
-        held = [(TP(topic, p), part) for p, part in self.parts.items() for topic in INPUT_TOPICS]
-        self._looked = {tp: self._input(part, tp.topic).next_offset for tp, part in held}
-        self._looked_at = self.context.monotonic()
-        skipped = [
-            tp for tp, at in self._looked.items() if before.get(tp) == at and tp in tails and tails[tp].position > at
-        ]
-        for tp, begin in (await consumer.earliest_offsets(*skipped)).items() if skipped else ():
-            if begin > self._looked[tp]:  # else a batch is on its way
-                raise records_lost(tp.topic, tp.partition, begin, self._looked[tp])
+    def _next(self) -> dict[TP, int]:
+        """The next offset of each log that is read."""
+        return {
+            TP(topic, p): self._input(part, topic).next_offset
+            for p, part in self.parts.items()
+            for topic in INPUT_TOPICS
+        }
 
     async def _rebuild(self, consumer: Consumer) -> None:
         """The next part of each rebuild under way; a new request makes the group assign its partitions again, so that memory is dropped."""

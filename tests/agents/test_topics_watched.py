@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams.agents.join import LOOK_EVERY_S, JoinAgent
+from streams.agents.join import JoinAgent
+from streams.agents.logs import LOOK_EVERY_S, InputLogs
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.topics import TopicState
 from streams.agents.transport import Tail
@@ -78,49 +79,51 @@ def around() -> Surroundings:
     return Surroundings()
 
 
+@dataclass
+class Watched:
+    """Logs that are looked at after a while, and what is read of one of them next."""
+
+    around: Surroundings
+    logs: InputLogs
+    next_offset: int = 0
+
+    async def look(self) -> None:
+        self.around.now += LOOK_EVERY_S
+        await self.logs.look(self.around, lambda: {HERE: self.next_offset})  # type: ignore[arg-type]
+
+
 @pytest.fixture
-def agent(around: Surroundings) -> JoinAgent:
-    found = JoinAgent(around)  # type: ignore[arg-type]
-    found.parts = {0: part()}
-    found._topic_ids = {USAGE_TOPIC: "old", ITEMS_TOPIC: "old"}
-    return found
+async def watched(around: Surroundings) -> Watched:
+    found = InputLogs(around.partitions, around.monotonic)
+    await found.identify(around)  # type: ignore[arg-type]
+    return Watched(around, found)
 
 
 def part() -> FlushBuffer:
     return FlushBuffer(JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped()), 1)
 
 
-async def look(agent: JoinAgent, around: Surroundings) -> None:
-    around.now += LOOK_EVERY_S
-    await agent._look(around)  # type: ignore[arg-type]
-
-
-async def test_a_topic_that_was_created_anew_is_noticed_although_nothing_comes(
-    agent: JoinAgent, around: Surroundings
-) -> None:
-    await look(agent, around)
-    around.ids[ITEMS_TOPIC] = "new"
+async def test_a_topic_that_was_created_anew_is_noticed_although_nothing_comes(watched: Watched) -> None:
+    await watched.look()
+    watched.around.ids[ITEMS_TOPIC] = "new"
     with pytest.raises(LogLost, match="work-item-events was created anew"):
-        await look(agent, around)
+        await watched.look()
 
 
-async def test_so_is_a_log_of_which_everything_was_deleted_before_it_was_read(
-    agent: JoinAgent, around: Surroundings
-) -> None:
-    around.position = 7
-    await look(agent, around)
-    await look(agent, around)  # all that time a batch was on its way
-    around.position = around.begin = 12
-    agent.parts[0].state.usage.next_offset = 9
-    await look(agent, around)
+async def test_so_is_a_log_of_which_everything_was_deleted_before_it_was_read(watched: Watched) -> None:
+    watched.around.position = 7
+    await watched.look()
+    await watched.look()  # all that time a batch was on its way
+    watched.around.position = watched.around.begin = 12
+    watched.next_offset = 9
+    await watched.look()
     with pytest.raises(LogLost, match="begins at 12, 3 records after the position 9"):
-        await look(agent, around)
+        await watched.look()
 
 
 @pytest.mark.parametrize("question", ["committed", "begin", "end"])
-async def test_offsets_of_a_former_topic_never_go_under_the_id_of_the_next(
-    agent: JoinAgent, around: Surroundings, question: str
-) -> None:
+async def test_offsets_of_a_former_topic_never_go_under_the_id_of_the_next(around: Surroundings, question: str) -> None:
+    agent = JoinAgent(around)  # type: ignore[arg-type]
     around.begin = 5
 
     def asked(name: str) -> None:
