@@ -10,6 +10,7 @@ TokenworthError                 one clear message; `remedy` says what to do next
 ├── SchemaError                 a schema is invalid or breaks compatibility
 ├── RecordError                 one record cannot be used; carries topic, partition, offset and reason, never the payload
 ├── LogLost                     Kafka no longer has records that were not read yet
+├── StoreRestored               ClickHouse does not hold what this worker has written: it was restored
 ├── Fenced                      another worker owns the partition now: drop its state
 └── VerifyFailed                stored results differ from the raw events
 """
@@ -68,6 +69,16 @@ class RecordError(TokenworthError):
 
 class LogLost(TokenworthError):
     """Kafka no longer has records of an input partition that were not read yet."""
+
+
+class StoreRestored(TokenworthError):
+    """ClickHouse does not hold any more what this worker has written to it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"ClickHouse no longer holds {what}: it was restored from a backup while this worker ran",
+            remedy="start the worker again: it reads from Kafka what the backup lacks",
+        )
 
 
 class Fenced(TokenworthError):

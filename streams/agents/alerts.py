@@ -44,15 +44,13 @@ class AlertAgent:
     def __init__(self, context: Context) -> None:
         self.context, self.settings = context, context.settings
         self.parts: dict[int, Judged] = {}
-        self.generation = -1
+        self.tenure = -1
         self._consumer: Consumer | None = None
 
-    async def take_over(
-        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
-    ) -> None:
+    async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Load alerts and window history of the assigned partitions."""
         mine = sorted(tp for tp in tps if tp.topic == WINDOWS_TOPIC)
-        self.generation, self.parts, self._consumer = generation, {}, consumer
+        self.tenure, self.parts, self._consumer = tenure, {}, consumer
         if not mine:
             return
         committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
@@ -77,7 +75,7 @@ class AlertAgent:
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
         return {
-            tp: Seat(self.parts[tp.partition].next_offset, self.generation)
+            tp: Seat(self.parts[tp.partition].next_offset, self.tenure)
             for tp in tps
             if tp.topic == WINDOWS_TOPIC and tp.partition in self.parts
         }
@@ -88,19 +86,29 @@ class AlertAgent:
 
     async def release(self, consumer: Consumer) -> None:
         """Give up all partitions: what they last judged is judged again by the next owner."""
-        self.parts, self.generation = {}, -1
+        self.parts, self.tenure = {}, -1
 
     async def process(self, batch: Batch) -> None:
         """Judge the windows of a batch and tell what changed."""
-        part, generation, consumer = self.parts.get(batch.tp.partition), self.generation, self._consumer
-        if part is None or consumer is None or batch.epoch != generation or batch.end <= part.next_offset:
+        part, tenure, consumer = self.parts.get(batch.tp.partition), self.tenure, self._consumer
+        if part is None or consumer is None or batch.epoch != tenure:
             return
 
         def alive() -> bool:
-            return self.generation == generation
+            return self.tenure == tenure
 
-        changes = await self.context.compute(self._judge, part, batch)
         try:
+            if batch.begin != part.next_offset:
+                log.warning(
+                    "windows were lost on their way, reading the stored ones",
+                    partition=batch.tp.partition,
+                    offset=batch.begin,
+                    position=part.next_offset,
+                )
+                part = self.parts[batch.tp.partition] = await self.context.persist(
+                    alive, self._load, batch.tp.partition, batch.begin
+                )
+            changes = await self.context.compute(self._judge, part, batch)
             await self.context.publish(
                 ALERTS_TOPIC, [(change.fingerprint.encode(), change.message()) for change in changes]
             )
@@ -108,7 +116,7 @@ class AlertAgent:
                 await self.context.persist(alive, self.context.sink.rows, "alerts", alert_rows(changes))
             row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, self.context.wall_us())
             await self.context.persist(alive, self.context.sink.rows, "alert_checkpoints", row)
-            await consumer.commit_fenced({batch.tp: batch.end}, generation)
+            await consumer.commit_fenced({batch.tp: batch.end}, tenure)
         except Fenced as reason:
             log.warning("alerts lost", partition=batch.tp.partition, reason=str(reason))
             if self.parts.get(batch.tp.partition) is part:  # else a later take-over has replaced it meanwhile

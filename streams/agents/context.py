@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -43,18 +44,7 @@ STOP_LIMIT_S: Final = 8.5
 _LOOK_AGAIN_S: Final = 0.3
 """How soon a step that waits for the store notices that nobody needs it any more."""
 
-OVERLOADED: Final = (
-    "Code: 159",
-    "Code: 202",
-    "Code: 209",
-    "Code: 210",
-    "Code: 241",
-    "Code: 242",
-    "Code: 243",
-    "Code: 252",
-    "Code: 319",
-    "Code: 999",
-)
+OVERLOADED: Final = frozenset({75, 76, 159, 202, 209, 210, 241, 242, 243, 252, 319, 999})
 """ClickHouse's codes for time-outs, too many queries or parts, network, memory, disk and Keeper trouble: they pass."""
 
 
@@ -237,8 +227,8 @@ class Context:
 def passes(error: Exception) -> bool:
     """Whether a store error may pass by itself: connection trouble and overload do, a refusal of the statement does not."""
     if isinstance(error, DatabaseError):
-        text = str(error)
-        return "Code: " not in text or any(code in text for code in OVERLOADED)
+        code = re.search(r"Code: (\d+)", str(error))
+        return code is None or int(code[1]) in OVERLOADED
     return True
 
 

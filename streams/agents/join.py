@@ -25,13 +25,13 @@ from streams.agents.positions import Log, Start, start
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.transport import Consumer, Seat
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
-from streams.errors import Fenced, LogLost, SetupError
+from streams.errors import Fenced, LogLost, SetupError, StoreRestored
 from streams.events.decode import decode
 from streams.events.schemas import WriterSchemas
 from streams.join.flush import Duplicates, FlushBuffer, PartitionFlush
 from streams.join.input import OFFSET_BITS, Input
 from streams.join.partition import JoinPartition
-from streams.store.positions import SIDE, Mirror, claim, incarnations, mirrors, write_incarnations
+from streams.store.positions import SIDE, Claim, Mirror, claim, incarnations, mirrors, write_incarnations
 from streams.store.recovery import hydrate_items, hydrate_usage, load
 from streams.store.values import load_prices, load_rules
 from streams.windows.measures import DAY_US
@@ -53,7 +53,7 @@ class JoinAgent:
         self.stored = context.stored
         self.schemas = WriterSchemas(self.settings.schema_registry)
         self.parts: dict[int, FlushBuffer] = {}
-        self.generation = -1
+        self.tenure = -1
         self.watermarks = Watermarks(idle_us=int(self.settings.watermark_idle_s * 1e6))
         self.announcements = Announcements(context)
         self.rebuilding = Rebuilding(context)
@@ -67,9 +67,7 @@ class JoinAgent:
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
 
-    async def take_over(
-        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
-    ) -> None:
+    async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Take over the assigned partitions, or raise Fenced when the group has moved on meanwhile.
 
         1. claim the next epoch of each partition
@@ -84,12 +82,13 @@ class JoinAgent:
                 "the group assigned the two input topics differently",
                 remedy="run only tokenworth workers in this group",
             )
-        self.generation, self._closing = generation, False
+        self.tenure, self._closing = tenure, False
         if not partitions:
             return
         await self._read_rules(alive)
         now = self.context.wall_us()
-        epochs = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
+        claims = await self.context.persist(alive, claim, self.stored, self.context.sink, partitions, now)
+        epochs = {p: claimed.epoch for p, claimed in claims.items()}
         seen = await self.context.persist(alive, mirrors, self.stored, partitions)
         starts = await self._starts(consumer, mine, epochs, seen, alive)
         # Rebuilds are asked for first: who finds the new life open has no other way to know that it needs one.
@@ -98,16 +97,16 @@ class JoinAgent:
             if begin.opened:
                 await self.context.persist(alive, write_incarnations, self.context.sink, begin.lives, epochs[p], now)
         positions = {TP(topic, p): offset for p, begin in starts.items() for topic, offset in begin.offsets.items()}
-        await consumer.commit_fenced(positions, generation)
+        await consumer.commit_fenced(positions, tenure)
         parts: dict[int, FlushBuffer] = {}
         for p in partitions:
-            kept = self._kept(p, epochs[p], starts[p])
+            kept = self._kept(p, claims[p], starts[p])
             parts[p] = (
                 kept
                 if kept is not None
                 else await self.context.persist(alive, self._load, p, epochs[p], starts[p], seen.get(p))
             )
-            state = parts[p].state
+            state, parts[p].stored = parts[p].state, seen[p].version if p in seen else 0
             if (mirror := seen.get(p)) and (mirror.usage_next, mirror.items_next) == (
                 state.usage.position,
                 state.items.position,
@@ -144,14 +143,14 @@ class JoinAgent:
             out[p] = start(p, logs, seen.get(p), lives[p], epoch=epoch, accept_loss=self.settings.accept_loss)
         return out
 
-    def _kept(self, p: int, epoch: int, begin: Start) -> FlushBuffer | None:
+    def _kept(self, p: int, claimed: Claim, begin: Start) -> FlushBuffer | None:
         """The memory of a partition that comes back at its own position, if nobody owned it meanwhile."""
         part = self._parked.get(p)
-        if part is None or part.epoch != epoch - 1 or not part.empty or begin.opened or p in self.rebuilding.parts:
+        if part is None or part.epoch != claimed.before or not part.empty or begin.opened or p in self.rebuilding.parts:
             return None
         if {topic: self._input(part, topic).next_offset for topic in INPUT_TOPICS} != begin.offsets:
             return None
-        part.epoch, part.number = epoch, 0
+        part.epoch, part.number = claimed.epoch, 0
         return part
 
     def _load(self, p: int, epoch: int, begin: Start, mirror: Mirror | None) -> FlushBuffer:
@@ -206,7 +205,7 @@ class JoinAgent:
             log.info("flush in flight abandoned", reason=str(reason) or "grace is over")
             self.parts = {}
         self._parked, self.parts = self.parts, {}
-        self.generation = -1
+        self.tenure = -1
 
     # --- batches --------------------------------------------------------------------------------------------------------------------
 
@@ -282,7 +281,7 @@ class JoinAgent:
     async def run(self, consumer: Consumer) -> None:
         """Flush once an interval, earlier when much is waiting, for as long as the worker lives."""
         while True:
-            began, generation = self.context.monotonic(), self.generation
+            began, tenure = self.context.monotonic(), self.tenure
             if not self._closing:
                 try:
                     await self.flush(consumer)
@@ -293,7 +292,7 @@ class JoinAgent:
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
                     self.context.metrics.add("tokenworth_flushes_total", agent="join", result="refused")
-                    if self.generation == generation:  # else a later take-over has replaced them meanwhile
+                    if self.tenure == tenure:  # else a later take-over has replaced them meanwhile
                         self.parts = {}
             self._flush_soon.clear()
             at_once = self._rows() >= self.settings.flush_max_rows or self.rebuilding.slice_waits
@@ -307,14 +306,14 @@ class JoinAgent:
     async def flush(self, consumer: Consumer) -> None:
         """One flush of all partitions; raises Fenced when the group has moved on."""
         async with self._flushing:
-            generation = self.generation
+            tenure = self.tenure
             flushes = await self.context.compute(self._cut)
             if flushes:
                 began = self.context.monotonic()
-                await self.context.persist(lambda: self.generation == generation, self.context.sink.write, flushes)
+                await self.context.persist(lambda: self.tenure == tenure, self._store, flushes)
                 await self.logs.same(consumer)
                 next_offsets = dict(_next_offsets(flushes))
-                await consumer.commit_fenced(next_offsets, generation)
+                await consumer.commit_fenced(next_offsets, tenure)
                 self._committed |= next_offsets
                 self._measure(flushes, self.context.monotonic() - began)
                 await self.announcements.publish(flushes)
@@ -324,9 +323,20 @@ class JoinAgent:
     def _cut(self) -> list[PartitionFlush]:
         return [flush for part in self.parts.values() if (flush := part.cut())]
 
+    def _store(self, flushes: list[PartitionFlush]) -> None:
+        """Write flushes. A store that lost earlier ones must not take them: its mirror would hide the hole, and nobody would read that again."""
+        held = mirrors(self.stored, [flush.partition for flush in flushes])
+        for flush in flushes:
+            if (part := self.parts.get(flush.partition)) is None or part.epoch != flush.epoch:
+                continue
+            if part.stored > (held[flush.partition].version if flush.partition in held else 0):
+                raise StoreRestored(f"flush {part.stored} of input partition {flush.partition}")
+        self.context.sink.write(flushes)
+
     def _settle(self, flushes: list[PartitionFlush]) -> None:
         for flush in flushes:
             if (part := self.parts.get(flush.partition)) and part.epoch == flush.epoch:
+                part.stored = flush.version
                 part.state.settle(flush.usage.watermark, flush.items.watermark, flush.touched.number)
                 for kind, count in part.state.size.items():
                     self.context.metrics.set("tokenworth_state_rows", count, kind=kind, partition=str(flush.partition))

@@ -28,9 +28,7 @@ class BatchAgent(Protocol):
 
     topics: tuple[str, ...]
 
-    async def take_over(
-        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
-    ) -> None:
+    async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Load the state of the assigned partitions. Raises Fenced when the group moved on; retries while the store is away."""
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
@@ -62,7 +60,7 @@ class Ownership:
 
     async def take_over(self, app: Any) -> None:
         """After a rebalance: every agent takes over its partitions. Gives up quietly when the next rebalance has begun."""
-        rebalance, generation = app.rebalancing_count, app.consumer_generation_id
+        rebalance, tenure = app.rebalancing_count, app.consumer.tenure
 
         def alive() -> bool:
             return bool(app.rebalancing_count == rebalance and not app.should_stop)
@@ -70,9 +68,9 @@ class Ownership:
         while alive():
             try:
                 for agent in self.agents:
-                    await agent.take_over(app.consumer, app.consumer.assignment(), generation, alive)
+                    await agent.take_over(app.consumer, app.consumer.assignment(), tenure, alive)
             except Fenced as reason:
-                log.info("take-over refused", generation=generation, reason=str(reason))
+                log.info("take-over refused", tenure=tenure, reason=str(reason))
                 await asyncio.sleep(REFUSED_PAUSE_S)
             else:
                 self.health.taken_over = True

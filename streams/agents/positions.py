@@ -81,6 +81,14 @@ def start(
             position = stored
         if not reason and found.begin > position and not accept_loss:
             raise records_lost(topic, kpart, found.begin, position)
+        if (
+            reason
+            and mirrored is not None
+            and found.begin > mirrored[topic]
+            and _same(topic, found, current)
+            and not accept_loss
+        ):
+            raise records_lost(topic, kpart, found.begin, mirrored[topic])
         if not reason and found.end < position:
             if not accept_loss:
                 raise LogLost(
@@ -122,11 +130,16 @@ def _mirrored(mirror: Mirror | None, incarnation: int) -> dict[str, int] | None:
     return {topic: mirror.offset(topic) for topic in INPUT_TOPICS}
 
 
+def _same(topic: str, found: Log, current: Incarnation) -> bool:
+    """Whether a topic is the one that this life reads, as far as the broker can tell."""
+    known = getattr(current, f"{SIDE[topic]}_topic_id")
+    return not known or not found.topic_id or known == found.topic_id
+
+
 def _reason(logs: Mapping[str, Log], current: Incarnation, mirrored: Mapping[str, int] | None) -> str:
     """Why a new incarnation must begin; empty: it need not."""
     for topic, found in logs.items():
-        known = getattr(current, f"{SIDE[topic]}_topic_id")
-        if known and found.topic_id and known != found.topic_id:
+        if not _same(topic, found, current):
             return f"{topic} was created anew"
     for topic, found in logs.items():
         if found.committed is None and mirrored is not None and mirrored[topic]:

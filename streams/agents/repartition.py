@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from streams.agents.topics import create_topics, delete_topics, describe_topics, end_offsets, members, partitions_of
-from streams.config import Settings
+from streams.config import TOPICS, Settings
 from streams.errors import SetupError, StoreUnavailable
 from streams.events.decode import EVENT_OF_TOPIC, key_of
 from streams.publish.bulk import publish_records
@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a move would do. `resumed`: it was begun before."""
+    """What a move would do. `resumed`: it was begun before; it may have come to the topics or not."""
 
     old: Settings
     new: Settings
@@ -55,7 +55,8 @@ def plan(settings: Settings, partitions: int) -> Plan:
             update={"partitions": partitions, "clickhouse": _moved(settings.clickhouse, was, partitions)}
         )
         resumed = _begun(new, settings)
-        if not resumed:
+        topics = describe_topics(settings)
+        if not resumed or all(name in topics and topics[name].partitions == was for name in TOPICS):
             _check_stored(settings, ClickHouseStored(client), was)
         if count := members(settings):
             raise SetupError(

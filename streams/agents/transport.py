@@ -2,7 +2,7 @@
 
 - Every partition starts where `app.ownership` says, set in the consumer thread after each rebalance.
 - A batch carries the epoch and generation under which it was fetched; records fetched before that seek are dropped.
-- Positions are committed only through `commit_fenced`, which refuses when the group has moved on.
+- Positions are committed only through `commit_fenced`, which refuses when the group has moved on: every assignment begins another tenure.
 - At most CREDIT unfinished batches per partition are handed out; Faust's own buffer pausing starves partitions.
 """
 
@@ -87,11 +87,22 @@ class RebalanceListener(driver.ConsumerRebalanceListener):  # type: ignore[misc]
         self._thread.seats = {}  # in the consumer thread, before anything can be fetched under the next generation
         return super().on_partitions_revoked(revoked)
 
+    def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> Any:
+        self._thread.begin_tenure()
+        return super().on_partitions_assigned(assigned)
+
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     def __post_init__(self) -> None:
         super().__post_init__()
         self.seats: dict[TP, Seat] = {}
+        self.tenure = 0
+        self._generation = -1
+
+    def begin_tenure(self) -> None:
+        """The group has assigned partitions; to a member that asked by itself under the same generation as before."""
+        self.tenure += 1
+        self._generation = self._ensure_consumer()._coordinator.generation  # noqa: SLF001 - the only place that knows it
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -121,7 +132,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             consumer.seek(TopicPartition(*tp), seat.offset)
         self.seats = dict(seats)
 
-    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
+    async def commit_fenced(self, offsets: Mapping[TP, int], tenure: int) -> None:
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator  # noqa: SLF001 - the public commit retries under whatever generation is current then
         wanted = {TopicPartition(*tp): OffsetAndMetadata(offset, "") for tp, offset in offsets.items()}
@@ -129,13 +140,14 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             await coordinator.ensure_coordinator_known()
             async with coordinator._commit_lock:  # noqa: SLF001
                 # No await stands between this check and the request that carries the generation.
-                if coordinator.generation != generation or not wanted.keys() <= consumer.assignment():
-                    raise Fenced(f"generation {generation} is over")
+                same = self.tenure == tenure and coordinator.generation == self._generation
+                if not same or not wanted.keys() <= consumer.assignment():
+                    raise Fenced(f"tenure {tenure} is over")
                 try:
                     subscription = consumer._subscription.subscription  # noqa: SLF001
                     await asyncio.shield(coordinator._do_commit_offsets(subscription.assignment, wanted))  # noqa: SLF001
                 except (UnknownMemberIdError, IllegalGenerationError, RebalanceInProgressError) as refused:
-                    raise Fenced(f"the group refused generation {generation}") from refused
+                    raise Fenced(f"the group refused generation {self._generation}") from refused
                 except KafkaError as error:
                     if not error.retriable:
                         raise
@@ -223,9 +235,14 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             del self._unfinished[key]
         await self._thread.call_thread(self._thread.take_seats, seats)
 
-    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
-        """Commit next offsets under a generation; raises Fenced when it is not the group's present one."""
-        await self._thread.call_thread(self._thread.commit_fenced, offsets, generation)
+    @property
+    def tenure(self) -> int:
+        """The number of the present assignment of partitions to this process."""
+        return int(self._thread.tenure)
+
+    async def commit_fenced(self, offsets: Mapping[TP, int], tenure: int) -> None:
+        """Commit next offsets in a tenure; raises Fenced when it is over, or the group has moved on."""
+        await self._thread.call_thread(self._thread.commit_fenced, offsets, tenure)
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         """The group's committed offsets, None where it has none."""
@@ -260,7 +277,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             delay = min(delay * 2, LONGEST_RETRY_S)
 
     async def rejoin(self) -> None:
-        """Make the group assign its partitions again, so that every member takes over anew."""
+        """Have the partitions assigned again, so that this member at least takes over anew."""
         await self._thread.call_thread(self._thread.rejoin)
 
     def on_buffer_full(self, tp: TP) -> None:

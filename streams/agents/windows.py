@@ -20,7 +20,7 @@ from streams.agents.batches import Batch
 from streams.agents.context import Context
 from streams.agents.transport import Consumer, Seat
 from streams.config import PANES_TOPIC, WINDOWS_TOPIC
-from streams.errors import Fenced
+from streams.errors import Fenced, StoreRestored
 from streams.events.keys import partition_of
 from streams.store.windows import (
     Position,
@@ -81,16 +81,14 @@ class WindowAgent:
         self.context, self.settings = context, context.settings
         self.parts: dict[int, Updates] = {}
         self._parked: dict[int, Updates] = {}
-        self.generation = -1
+        self.tenure = -1
         self._closing = False
         self._stepping = asyncio.Lock()
 
-    async def take_over(
-        self, consumer: Consumer, tps: Iterable[TP], generation: int, alive: Callable[[], bool]
-    ) -> None:
+    async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Find out where the assigned partitions go on. Their state is loaded later; what nobody else has moved meanwhile is kept."""
         mine = sorted(tp for tp in tps if tp.topic == PANES_TOPIC)
-        self.generation, self._closing, self.parts = generation, False, {}
+        self.tenure, self._closing, self.parts = tenure, False, {}
         if mine:
             committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
             for tp in mine:
@@ -126,25 +124,24 @@ class WindowAgent:
             committed = checkpoint.next_offset
         offset = begin if committed is None else max(committed, begin)
         # Updates were deleted unread, or the topic was created anew: what they would have said is in the store, so all of it counts as said.
-        lost = checkpoint is not None and offset != committed
-        if lost:
-            log.warning(
-                "pane updates were lost, every window is looked at again",
-                partition=upart,
-                offset=offset,
-                position=committed,
-            )
-        incarnation = (checkpoint.incarnation if checkpoint else 0) + lost
-        return Updates(
-            upart,
-            checkpoint,
-            watermarks,
-            incarnation,
-            offset,
-            offset,
-            lost,
-            settled_positions=watermarks.positions(),
+        incarnation = checkpoint.incarnation if checkpoint else 0
+        positions = watermarks.positions()
+        found = Updates(upart, checkpoint, watermarks, incarnation, offset, offset, False, settled_positions=positions)
+        return self._without_updates(found, offset) if checkpoint is not None and offset != committed else found
+
+    @staticmethod
+    def _without_updates(part: Updates, offset: int) -> Updates:
+        """A partition that goes on at another offset than it should."""
+        log.warning(
+            "pane updates were lost, every window is looked at again",
+            partition=part.upart,
+            offset=offset,
+            position=part.next_offset,
         )
+        positions = part.watermarks.positions()
+        return Updates(
+            part.upart, part.checkpoint, part.watermarks, part.incarnation + 1, offset, offset, True, settled_positions=positions
+        )  # fmt: skip
 
     def _load(self, part: Updates) -> WindowEngine:
         """Load the state from ClickHouse; it may be ahead of the position, which does no harm."""
@@ -189,7 +186,7 @@ class WindowAgent:
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
         return {
-            tp: Seat(self.parts[tp.partition].next_offset, self.generation)
+            tp: Seat(self.parts[tp.partition].next_offset, self.tenure)
             for tp in tps
             if tp.topic == PANES_TOPIC and tp.partition in self.parts
         }
@@ -207,14 +204,16 @@ class WindowAgent:
         except TimeoutError:
             log.info("step in flight abandoned", reason="grace is over")
         self._parked = {upart: part for upart, part in self.parts.items() if part.engine is not None and not part.busy}
-        self.parts, self.generation = {}, -1
+        self.parts, self.tenure = {}, -1
 
     async def process(self, batch: Batch) -> None:
         """Apply the updates of a batch; the next step writes the windows that they change."""
         async with self._stepping:
             part = self.parts.get(batch.tp.partition)
-            if part is None or self._closing or batch.epoch != self.generation or batch.end <= part.next_offset:
+            if part is None or self._closing or batch.epoch != self.tenure:
                 return
+            if batch.begin != part.next_offset:
+                part = self.parts[part.upart] = self._without_updates(part, batch.begin)
             try:
                 engine = await self._loaded(part)
             except Fenced:
@@ -272,10 +271,10 @@ class WindowAgent:
         part.busy = False
 
     async def _write(self, consumer: Consumer, part: Updates, engine: WindowEngine, watermark: int) -> None:
-        generation, now = self.generation, self.context.wall_us()
+        tenure, now = self.tenure, self.context.wall_us()
 
         def alive() -> bool:
-            return self.generation == generation and not self._closing
+            return self.tenure == tenure and not self._closing
 
         quiet, part.updated = not part.updated, False
         part.watermark = max(watermark, part.watermark)
@@ -304,11 +303,19 @@ class WindowAgent:
         if not engine.revisions_wait:
             part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
         reached = WindowCheckpoint(part.incarnation, part.settled_offset, part.watermark, part.settled_positions)
-        row = window_checkpoint_row(part.upart, reached, now)
-        await self.context.persist(alive, self.context.sink.rows, "window_checkpoints", row)
+        await self.context.persist(alive, self._check_in, part, reached, now)
         part.checkpoint = reached
-        await consumer.commit_fenced({TP(PANES_TOPIC, part.upart): part.settled_offset}, generation)
+        await consumer.commit_fenced({TP(PANES_TOPIC, part.upart): part.settled_offset}, tenure)
         self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
+
+    def _check_in(self, part: Updates, reached: WindowCheckpoint, now_us: int) -> None:
+        """Write a checkpoint, unless the store has lost the one before it, and with it windows that nobody would write again."""
+        held, known = load_checkpoint(self.context.stored, part.upart), part.checkpoint
+        if known is not None and (held is None or held.place < known.place):
+            raise StoreRestored(
+                f"the windows of partition {part.upart} of {PANES_TOPIC} up to offset {known.next_offset}"
+            )
+        self.context.sink.rows("window_checkpoints", window_checkpoint_row(part.upart, reached, now_us))
 
     @staticmethod
     def _next(part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:

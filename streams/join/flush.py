@@ -16,8 +16,8 @@ from streams.join.input import Input
 from streams.join.partition import JoinPartition, Touched
 from streams.windows.measures import OUTCOME_MEASURES
 
-EPOCH_SHIFT = 40
-"""A row's version is epoch << 40 | flush number: a later tenure of a partition outranks every flush of an earlier one."""
+EPOCH_SHIFT = 30
+"""A row's version is epoch << 30 | flush number: a later tenure of a partition outranks every flush of an earlier one."""
 
 
 BOOKING_KEY: Final = ("at", "kind", "team", "tool", "model", "work_class")
@@ -85,6 +85,8 @@ class FlushBuffer:
     def __init__(self, state: JoinPartition, epoch: int) -> None:
         self.state, self.epoch, self.number = state, epoch, 0
         self.rows = 0
+        self.stored = 0
+        """Version of the last flush that the store is known to hold."""
         self.waits_for_rebuild = False
         """Something was touched without a record, and is not cut yet."""
         self._clear()

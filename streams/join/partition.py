@@ -154,6 +154,8 @@ class JoinPartition:
             state.history = sorted(history)
             if not trusted:
                 self._fold((tenant, work_item_id))
+            if not history and not booked:  # a row that no event confirms
+                self._touched_items.add((tenant, work_item_id))
             state.booked |= booked
         self._idle_items.touch(dict.fromkeys(key[:2] for key in (*keys, *items)), self.watermark, self._next_cut)
         keys = list(panes.select(PANE_KEY).iter_rows())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -66,19 +67,31 @@ class Incarnation:
         return self.epoch << EPOCH_SHIFT if self.incarnation else 0
 
 
-def claim(stored: Stored, sink: Sink, partitions: Sequence[int], now_us: int) -> dict[int, int]:
-    """Claim the next epoch of each partition. A claim alone moves nothing: the group's next commit decides who owns the partition."""
+class Claim(NamedTuple):
+    """An epoch that was claimed, and the highest one before it (0: none)."""
+
+    epoch: int
+    before: int
+
+
+def claim(stored: Stored, sink: Sink, partitions: Sequence[int], now_us: int) -> dict[int, Claim]:
+    """Claim an epoch of each partition, above all before. A claim alone moves nothing: the group's next commit decides who owns the partition.
+
+    It is the time in seconds, unless one as high was claimed: a store that was restored has forgotten epochs whose updates are still on
+    pane-updates, and none of them may come again.
+    """
     highest = dict(stored.read("recovery/claimed_epochs", kparts=list(partitions)).iter_rows())
-    epochs = {p: int(highest.get(p, 0)) + 1 for p in partitions}
+    before = {p: int(highest.get(p, 0)) for p in partitions}
+    claims = {p: Claim(max(before[p] + 1, now_us // 1_000_000), before[p]) for p in partitions}
     sink.rows(
         "claims",
         pl.DataFrame(
-            [(p, epoch, sink.worker, now_us) for p, epoch in epochs.items()],
+            [(p, claimed.epoch, sink.worker, now_us) for p, claimed in claims.items()],
             schema={"kpart": pl.UInt16, "epoch": pl.UInt64, "worker": pl.String, "claimed_at": pl.Int64},
             orient="row",
         ).with_columns(pl.col("claimed_at").cast(TIME)),
     )
-    return epochs
+    return claims
 
 
 def mirrors(stored: Stored, partitions: Sequence[int]) -> dict[int, Mirror]:

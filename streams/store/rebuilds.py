@@ -59,7 +59,7 @@ def write_rebuilds(sink: Sink, rebuilds: Sequence[Rebuild]) -> None:
     rows = pl.DataFrame(
         columns, schema_overrides={"kpart": pl.UInt16, "epoch": pl.UInt64, "cursor": pl.List(pl.String)}
     )
-    version = pl.col("epoch").cast(pl.Int64) * (1 << 32) + pl.col("done") + pl.col("finished")
+    version = pl.col("epoch").cast(pl.Int64) * (1 << 30) + pl.col("done") + pl.col("finished")
     sink.rows(
         "rebuilds",
         rows.with_columns(

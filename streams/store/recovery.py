@@ -221,11 +221,12 @@ def _items(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> list[Loa
     again: dict[tuple[str, str], list[ItemEvent]] = {}
     for tenant, item, event in item_events(raw):
         again.setdefault((tenant, item), []).append(event)
-    # An item without events below the position needs no state (a later record will name it) unless it left bookings somewhere.
+    # An item without events below the position needs no state (a later record will name it) unless it left bookings somewhere, or everything
+    # is computed again: what no event confirms must be written as nothing then.
     loaded += [
         (*key, again.get(key, []), booked.get(key, set()), False)
         for key in doubtful.iter_rows()
-        if key in again or booked.get(key)
+        if key in again or booked.get(key) or (state.rebuilding and key in booked)
     ]
     return loaded
 

@@ -41,6 +41,11 @@ class WindowCheckpoint:
     watermark: int
     positions: list[Position]
 
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """Never goes back."""
+        return self.incarnation, self.next_offset, self.watermark
+
 
 def tenants(stored: Stored) -> list[str]:
     """Tenants that have any result."""

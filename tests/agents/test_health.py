@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from faust.types import TP
 
@@ -154,9 +156,10 @@ def test_a_real_worker_tells_who_is_away(system: System) -> None:
     with worker(system, "watched") as found:
         found.wait_until_ready()
         with hanging(system.stack.child("clickhouse")):
+            began = time.monotonic()
             send(system, 2_000)
-            waited, said = found.wait_for(503, "ClickHouse has not answered")
-            assert waited > 2
+            found.wait_for(503, "ClickHouse has not answered")
+            assert time.monotonic() - began > 2
             assert found.page("live") == (200, "ok")
         found.wait_until_ready()
         with dead(system, system.stack.child("clickhouse")):

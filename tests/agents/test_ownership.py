@@ -31,8 +31,8 @@ class Agent:
     slow_s: float = 0.0
     topics: tuple[str, ...] = ()
 
-    async def take_over(self, consumer: Any, tps: Iterable[TP], generation: int, alive: Callable[[], bool]) -> None:
-        assert generation == 3
+    async def take_over(self, consumer: Any, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
+        assert tenure == 3
         assert set(tps) == {HERE, THERE}
         self.taken += 1
         if self.answers:
@@ -61,7 +61,7 @@ class Group:
 
     rebalancing_count: int = 1
     should_stop: bool = False
-    consumer_generation_id: int = 3
+    tenure: int = 3
     silent: bool = False
 
     @property

@@ -10,6 +10,7 @@ import pytest
 from streams.agents.positions import Log, Start, start
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import LogLost
+from streams.join.flush import EPOCH_SHIFT
 from streams.join.input import OFFSET_BITS
 from streams.store.positions import LIVES, Incarnation, Mirror
 
@@ -81,11 +82,21 @@ def test_lost_positions_of_the_group_open_an_incarnation() -> None:
     assert (found.opened, found.lives[1].reason) == (True, f"the group lost its position in {USAGE_TOPIC}")
 
 
+@pytest.mark.parametrize(("committed", "ids"), [((None, None), ("id-u", "id-i")), ((70, None), ("id-u", "new"))])
+def test_a_new_incarnation_hides_no_loss_in_a_topic_that_is_still_the_same(
+    committed: tuple[int | None, int | None], ids: tuple[str, str]
+) -> None:
+    with pytest.raises(LogLost, match=r"usage-events\[3\]: the log begins at 75, 5 records after the position 70"):
+        begin(committed, mirrored=mirror(70, 7), ids=ids, log_begin=75)
+    found = begin(committed, mirrored=mirror(70, 7), ids=ids, log_begin=75, accept_loss=True)
+    assert (found.opened, found.offsets[USAGE_TOPIC], found.lives[0].usage_end) == (True, 75, 70)
+
+
 def test_an_incarnation_that_began_but_was_never_flushed_goes_on() -> None:
     lives = (replace(LIFE, usage_end=60, items_end=6), replace(LIFE, incarnation=1, epoch=5))
     found = begin((None, None), mirrored=mirror(60, 6), lives=lives)
     assert (found.opened, found.lives, found.offsets) == (False, list(lives), {USAGE_TOPIC: 0, ITEMS_TOPIC: 0})
-    assert lives[1].trusted_since == 5 << OFFSET_BITS
+    assert lives[1].trusted_since == 5 << EPOCH_SHIFT
     assert lives[0].trusted_since == 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import polars as pl
 import pytest
 from faust.types import TP
 
@@ -14,15 +15,19 @@ from streams.agents.logs import LOOK_EVERY_S, InputLogs
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.topics import TopicState
 from streams.agents.transport import Tail
+from streams.agents.windows import Updates, WindowAgent
 from streams.config import ITEMS_TOPIC, TOPICS, USAGE_TOPIC, Settings
-from streams.errors import LogLost
+from streams.errors import LogLost, StoreRestored
 from streams.join.flush import FlushBuffer
 from streams.join.partition import JoinPartition
+from streams.metrics import Metrics
 from streams.store.rebuilds import ALWAYS_US, Rebuild, pending, write_rebuilds
 from streams.store.sink import Sink
+from streams.store.windows import WindowCheckpoint, load_checkpoint, window_checkpoint_row
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import DAY_US
+from streams.windows.watermark import InputWatermarks
 from tests.simulation.store import SimulatedStore
 
 HERE = TP(USAGE_TOPIC, 0)
@@ -40,6 +45,7 @@ class Surroundings:
     settings: Settings = field(default_factory=Settings)
     stored: SimulatedStore = field(default_factory=SimulatedStore)
     partitions: int = 1
+    metrics: Metrics = field(default_factory=Metrics)
 
     def monotonic(self) -> float:
         return self.now
@@ -134,6 +140,34 @@ async def test_offsets_of_a_former_topic_never_go_under_the_id_of_the_next(aroun
     tps = [HERE, TP(ITEMS_TOPIC, 0)]
     start = (await agent._starts(around, tps, {0: 1}, {}, lambda: True))[0]  # type: ignore[arg-type]
     assert (start.lives[-1].usage_topic_id, start.offsets[USAGE_TOPIC]) in {("old", 5), ("old", 0), ("new", 0)}
+
+
+def test_a_store_that_was_restored_while_a_worker_ran_gets_nothing_from_it(around: Surroundings) -> None:
+    """What the worker wrote since the backup was committed to the group: the next mirror would hide that it is not there."""
+    agent = JoinAgent(around)  # type: ignore[arg-type]
+    agent.parts = {0: part()}
+    backup = around.stored.backup()
+    for last in (False, True):
+        agent.parts[0].add(True, pl.DataFrame(), None, [], 1)
+        (flush,) = agent._cut()
+        if last:
+            around.stored.restore(backup)
+            with pytest.raises(StoreRestored, match="restored from a backup while this worker ran"):
+                agent._store([flush])
+        else:
+            agent._store([flush])
+            agent._settle([flush])
+
+
+def test_nor_does_it_get_a_checkpoint_of_windows_that_it_lost(around: Surroundings) -> None:
+    agent = WindowAgent(around)  # type: ignore[arg-type]
+    known, reached = (WindowCheckpoint(0, offset, 1_700_000_000_000_000, []) for offset in (5, 9))
+    part = Updates(0, known, InputWatermarks(1), 0, 9, 9, updates_lost=False)
+    with pytest.raises(StoreRestored, match="up to offset 5"):
+        agent._check_in(part, reached, 0)
+    around.sink.rows("window_checkpoints", window_checkpoint_row(0, known, 0))
+    agent._check_in(part, reached, 0)
+    assert load_checkpoint(around.stored, 0) == reached
 
 
 def test_a_rebuild_that_meets_more_than_was_counted_ends(around: Surroundings) -> None:

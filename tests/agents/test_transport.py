@@ -75,6 +75,11 @@ class Member:
         """Of the group, as this member knows it."""
         return int(self.app.consumer_generation_id)
 
+    @property
+    def tenure(self) -> int:
+        """Of this member."""
+        return self.consumer.tenure
+
     def values(self, partition: int) -> list[bytes | None]:
         """All that was delivered of a partition."""
         return [value for batch in self.batches if batch.tp.partition == partition for value in batch.values]
@@ -179,21 +184,21 @@ async def test_after_a_rebalance_batches_carry_the_new_epoch(broker_address: str
 async def test_commits_are_fenced(broker_address: str, topic: str, tmp_path: Path) -> None:
     tp, other = TP(topic, 0), TP(topic, 1)
     async with member(broker_address, topic, tmp_path) as found:
-        consumer, generation = found.consumer, found.generation
+        consumer, tenure = found.consumer, found.tenure
         assert await consumer.committed([tp, other]) == {tp: None, other: None}
-        await consumer.commit_fenced({tp: 5, other: 6}, generation)
+        await consumer.commit_fenced({tp: 5, other: 6}, tenure)
         assert await consumer.committed([tp, other]) == {tp: 5, other: 6}
 
-        for stale in (generation - 1, generation + 1, -1):
+        for stale in (tenure - 1, tenure + 1, -1):
             with pytest.raises(Fenced):
                 await consumer.commit_fenced({tp: 7}, stale)
         with pytest.raises(Fenced):
-            await consumer.commit_fenced({tp: 7, TP(topic, 2): 1}, generation)  # not assigned
+            await consumer.commit_fenced({tp: 7, TP(topic, 2): 1}, tenure)  # not assigned
 
         async with rival(broker_address, topic, found):
-            await until(lambda: found.generation > generation, "the group has moved on")
+            await until(lambda: found.tenure > tenure, "the group has moved on")
             with pytest.raises(Fenced):
-                await consumer.commit_fenced({tp: 7, other: 7}, generation)
+                await consumer.commit_fenced({tp: 7, other: 7}, tenure)
         assert await consumer.committed([tp, other]) == {tp: 5, other: 6}
 
 
@@ -201,13 +206,29 @@ async def test_the_broker_refuses_a_stale_generation_by_itself(broker_address: s
     """The check in this process could be passed by a worker that slept: what counts is the coordinator's."""
     tp = TP(topic, 0)
     async with member(broker_address, topic, tmp_path) as found:
-        await found.consumer.commit_fenced({tp: 5}, found.generation)
+        await found.consumer.commit_fenced({tp: 5}, found.tenure)
         coordinator = found.consumer._thread._consumer._coordinator
         coordinator.generation += 1
+        found.consumer._thread._generation += 1
         with pytest.raises(Fenced, match="the group refused generation"):
-            await found.consumer.commit_fenced({tp: 7}, coordinator.generation)
+            await found.consumer.commit_fenced({tp: 7}, found.tenure)
         await until(lambda: found.consumer.assignment() != set(), "it has joined again")
         assert await found.consumer.committed([tp]) == {tp: 5}
+
+
+async def test_a_member_that_takes_over_again_under_the_same_generation_is_fenced_from_before(
+    kafka_address: str, topic: str, tmp_path: Path
+) -> None:
+    """The group assigns nothing anew when another member than its leader asks: the generation stays."""
+    async with member(kafka_address, topic, tmp_path / "a"), member(kafka_address, topic, tmp_path / "b") as found:
+        tenure, generation = found.tenure, found.generation
+        (mine,) = found.consumer.assignment()
+        await found.consumer.rejoin()
+        await until(lambda: found.tenure > tenure and found.consumer.assignment() == {mine}, "it has joined again")
+        assert found.generation == generation
+        with pytest.raises(Fenced, match="is over"):
+            await found.consumer.commit_fenced({mine: 7}, tenure)
+        await found.consumer.commit_fenced({mine: 5}, found.tenure)
 
 
 async def test_tails_tell_position_and_end(broker_address: str, topic: str, tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def tables(store: Rows) -> Found:
         actors.setdefault((*_place(row), "", row["pane_start"]), set()).add(row["actor_hash"])
     found["actors"] = {key: len(names) for key, names in actors.items()}
     for row in store.rows("work_items"):
-        found["items"][row["tenant"], row["work_item_id"]] = {name: row[name] for name in _ITEM}
+        if row["history"]:  # else no raw row confirmed it
+            found["items"][row["tenant"], row["work_item_id"]] = {name: row[name] for name in _ITEM}
         for booking in row["bookings"]:
             at = booking["at"] // PANE_US * PANE_US
             key = (row["tenant"], *(booking[name] for name in ("team", "tool", "model", "work_class")), at)

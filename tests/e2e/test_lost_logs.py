@@ -76,7 +76,10 @@ def test_a_rebuild_mends_results_that_are_wrong_missing_or_invented(system: Syst
         "INSERT INTO work_items SELECT * REPLACE ('invented' AS work_item_id) FROM work_items FINAL WHERE notEmpty(bookings) LIMIT 1"
     )
     command(
-        "DELETE FROM work_items WHERE work_item_id IN (SELECT work_item_id FROM work_items FINAL WHERE notEmpty(bookings) AND work_item_id != 'invented' ORDER BY work_item_id LIMIT 2)"
+        "INSERT INTO work_items SELECT * REPLACE ('nobody' AS work_item_id, [] AS bookings) FROM work_items FINAL WHERE notEmpty(history) LIMIT 1"
+    )
+    command(
+        "DELETE FROM work_items WHERE work_item_id IN (SELECT work_item_id FROM work_items FINAL WHERE notEmpty(bookings) AND work_item_id NOT IN ('invented', 'nobody') ORDER BY work_item_id LIMIT 2)"
     )
     command("DELETE FROM panes WHERE pane_start IN (SELECT pane_start FROM panes FINAL ORDER BY pane_start LIMIT 3)")
     command(

@@ -55,6 +55,28 @@ def test_records_that_are_not_stored_and_workers_that_run_forbid_it(system: Syst
     system.stop_worker(worker)
 
 
+def test_a_move_that_ended_before_it_deleted_anything_looks_again_for_records_that_are_not_stored(
+    system: System, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr("streams.agents.repartition.delete_topics", interrupt)
+        with pytest.raises(Interrupted):
+            move(plan(system.settings, NEW))
+    publish(system, log.usage[:5], [])
+    with pytest.raises(SetupError, match="stored are the records up to"):
+        plan(system.settings, NEW)
+    worker = system.start_worker("worker-between")
+    system.wait_until_windowed(0)
+    system.stop_worker(worker)
+    assert plan(system.settings, NEW).resumed
+
+
 def test_all_events_move_even_when_it_is_interrupted(system: System, log: Log) -> None:
     class Interrupted(Exception):
         pass

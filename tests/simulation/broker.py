@@ -83,10 +83,16 @@ class Group:
     def join(self, name: str, topics: Iterable[str]) -> asyncio.Future[tuple[int, frozenset[TP]]]:
         """Resolves to generation and assignment once all members have joined, or the others took too long."""
         loop = asyncio.get_running_loop()
+        follows = name in self.members and name != next(iter(self.members)) and self.preparing_since is None
         member = self.members.setdefault(name, Membership(frozenset(topics), loop.time()))
-        member.joining, member.heard_at = loop.create_future(), loop.time()
-        self._prepare()
-        return member.joining
+        joining = loop.create_future()
+        member.joining, member.heard_at = joining, loop.time()
+        if follows:  # as Kafka's: only for the leader is everything assigned anew
+            joining.set_result((self.generation, member.assigned))
+            member.joining = None
+        else:
+            self._prepare()
+        return joining
 
     def heartbeat(self, name: str, generation: int) -> bool:
         """False: join again. Raises Refused when the group has gone on without this member."""

@@ -44,17 +44,23 @@ class Machine(Protocol):
 
 
 class SimulatedConsumer:
-    """Positions of one member. `seats` and `generation` are set by the worker at each rebalance."""
+    """Positions of one member. What was assigned is set by the worker at each rebalance."""
 
     def __init__(self, machine: Machine) -> None:
         self.machine = machine
         self.generation = -1
+        self.tenure = 0
         self.assigned: frozenset[TP] = frozenset()
         self.queues: defaultdict[str, asyncio.Queue[Batch]] = defaultdict(asyncio.Queue)
         self._seats: dict[TP, Seat] = {}
         self._positions: dict[TP, int] = {}
         self._tails: dict[TP, Tail] = {}
         self._unfinished: defaultdict[tuple[TP, int], int] = defaultdict(int)
+
+    def assign(self, generation: int, assigned: frozenset[TP]) -> None:
+        """The group has assigned partitions: a new tenure, of a member that asked by itself under the same generation as before."""
+        self.generation, self.assigned = generation, assigned
+        self.tenure += 1
 
     def assignment(self) -> set[TP]:
         return set(self.assigned)
@@ -92,13 +98,16 @@ class SimulatedConsumer:
     async def tails(self) -> dict[TP, Tail]:
         return dict(self._tails)
 
-    async def commit_fenced(self, offsets: Mapping[TP, int], generation: int) -> None:
+    async def commit_fenced(self, offsets: Mapping[TP, int], tenure: int) -> None:
         """As the transport: checked here, then by the group, and tried again while the broker is away."""
         while True:
-            if self.generation != generation or not offsets.keys() <= self.assigned:
-                raise Fenced(f"generation {generation} is over")
+            if self.tenure != tenure or not offsets.keys() <= self.assigned:
+                raise Fenced(f"tenure {tenure} is over")
+            generation = self.generation
             effect = await self.machine.step("commit", self._told(offsets))
             await self.machine.online()
+            if self.tenure != tenure:  # one connection carries both: a commit does not arrive after a later join
+                raise Fenced(f"tenure {tenure} is over")
             if effect != "error":
                 try:
                     self.machine.group.commit(self.machine.name, generation, offsets)

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from streams.config import INPUT_TOPICS, PANES_TOPIC
+from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC
 from streams.store.rebuilds import ALWAYS_US, Rebuild, write_rebuilds
 from streams.store.sink import Sink
 from streams.windows.measures import DAY_US
@@ -78,6 +78,17 @@ def deleted_records(ground: Ground, _worker: Victim, rng: random.Random) -> bool
     return True
 
 
+def lost_updates(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
+    """Pane updates or windows are deleted, read or not."""
+    begins, logs = ground.broker.begins, ground.broker.logs
+    found = [tp for tp, log in logs.items() if tp.topic in {PANES_TOPIC, WINDOWS_TOPIC} and len(log) > begins[tp]]
+    if not found:
+        return False
+    tp = rng.choice(found)
+    begins[tp] = rng.choice((len(logs[tp]), rng.randint(begins[tp] + 1, len(logs[tp]))))
+    return True
+
+
 def lost_positions(ground: Ground, _worker: Victim, rng: random.Random) -> bool:
     """The group has no positions any more: somebody deleted it while nobody ran, or the broker lost them beside running workers."""
     if not ground.group.committed:
@@ -118,13 +129,14 @@ def _request(ground: Ground, from_us: int, to_us: int) -> None:
 LOSSES: Final[dict[str, Loss]] = {
     "recreated topic": recreated_topic,
     "deleted records": deleted_records,
+    "lost updates": lost_updates,
     "lost positions": lost_positions,
     "rebuild": rebuild,
     "damaged results": damaged_results,
     "untold flush": untold_flush,
 }
 
-DELETING: Final = ("recreated topic", "deleted records")
+DELETING: Final = ("recreated topic", "deleted records", "lost updates")
 """Leave nothing in Kafka from which a restored store could be filled again."""
 
 STEPS: Final = ("", "", "insert", "ask", "commit")

@@ -98,7 +98,7 @@ class Simulation:
         self._next = self._drawn_pause()
         self._kinds = [kind for kind in kinds if kind not in BESIDE and rng.random() < 0.6]
         windowed = self.deployment is not JOIN_ONLY
-        left_out = DELETING if windowed and "restore" in self._kinds else ()
+        left_out = ("lost updates",) if not windowed else DELETING if "restore" in self._kinds else ()
         untold = [kind for kind in kinds if windowed and kind == "untold flush"]
         self._losses = Losses(seed, [kind for kind in kinds if kind not in left_out] + 5 * untold)
         self.room = random.Random(f"room of {seed}").choice((1, 3, MOST_ITEMS))

@@ -124,7 +124,7 @@ class SimulatedStore(MemoryStore):
         self._windows, self._new_windows = backup.windows, []
 
     def damage(self, rng: random.Random) -> bool:
-        """Some result rows are lost, others wrong; items keep where they are booked: without that nobody could take them from their windows.
+        """Some result rows are lost, others wrong or invented; items keep where they are booked: without that nobody could take them from their windows.
 
         False: there are none.
         """
@@ -135,6 +135,9 @@ class SimulatedStore(MemoryStore):
                 self.tables[table][key] = row | {"history": [], "state": "canceled", "value_milli": 7}
             elif "requests" in row and rng.random() < 0.5:
                 self.tables[table][key] = row | {"requests": row["requests"] + 5}
+        if (items := [row for row in self.rows("work_items") if row["history"]]) and rng.random() < 0.5:
+            invented = rng.choice(items) | {"work_item_id": "nobody's", "bookings": []}
+            self.tables["work_items"][tuple(invented[name] for name in IDENTITY["work_items"])] = invented
         return bool(found)
 
     # --- windows --------------------------------------------------------------------------------------------------------------------

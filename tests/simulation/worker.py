@@ -69,7 +69,6 @@ class Worker:
         self.agents: list[BatchAgent] = [AGENTS[agent](self.context) for agent in agents]
         self.ownership = Ownership(self.agents, Health(self.settings.stall_limit_s))
         self.rebalancing_count = 0
-        self.consumer_generation_id = -1
         self._rejoin, self._assigned = asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[Any]] = set()
 
@@ -179,8 +178,7 @@ class Worker:
             generation, assigned = await joined
             await self.awake()
             self._rejoin.clear()
-            self.consumer.generation, self.consumer.assigned = generation, assigned
-            self.consumer_generation_id = generation
+            self.consumer.assign(generation, assigned)
             told = " ".join(f"{tp.topic}[{tp.partition}]" for tp in sorted(assigned))
             self.world.say(self.name, f"generation {generation}: {told}")
             self._assigned.set()

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
-from streams.join.flush import FlushBuffer, PartitionFlush
+from streams.join.flush import EPOCH_SHIFT, FlushBuffer, PartitionFlush
 from streams.join.partition import JoinPartition, item_hash
 from streams.store.positions import LIVES, Incarnation, incarnations, write_incarnations
 from streams.store.sink import Sink
@@ -142,7 +142,10 @@ class StoreConformance:
             (row,) = self.read(store, name, **at_position, **keys)
             assert row["trusted"] == trusted, name
 
-    @pytest.mark.parametrize(("since", "trusted"), [(3 << 40, 1), ((3 << 40) + 1, 1), ((3 << 40) + 2, 0), (4 << 40, 0)])
+    @pytest.mark.parametrize(
+        ("since", "trusted"),
+        [(3 << EPOCH_SHIFT, 1), ((3 << EPOCH_SHIFT) + 1, 1), ((3 << EPOCH_SHIFT) + 2, 0), (4 << EPOCH_SHIFT, 0)],
+    )
     def test_a_row_is_trusted_from_a_version_on(self, store: Store, since: int, trusted: int) -> None:
         write(store, flush_of([spent(1)], [item_event("i1", at(1), "started")], epoch=3))
         for name, keys in (("lines", ITEMS), ("panes", PANES), ("items", ITEMS)):

@@ -72,7 +72,7 @@ class Member:
 
     def take_over(self) -> Iterator[None]:
         p = self.partition
-        epoch = claim(self.store, self.sink, [p], 0)[p]
+        epoch = claim(self.store, self.sink, [p], 0)[p].epoch
         yield
         mirror = mirrors(self.store, [p]).get(p)
         position = dict(self.group.position)

@@ -6,7 +6,7 @@ CREATE TABLE IF NOT EXISTS usage_events {on_cluster} (
     kpart UInt16 COMMENT 'input partition',
     incarnation UInt32 COMMENT 'which life of the topic the offset belongs to',
     koff Int64 COMMENT 'offset in the partition',
-    version UInt64 COMMENT 'epoch << 40 | flush number of the writer',
+    version UInt64 COMMENT 'epoch << 30 | flush number of the writer',
     appended_at DateTime64(6, 'UTC') COMMENT 'append time of the record',
     event_id String,
     occurred_at DateTime64(6, 'UTC'),
