@@ -1,7 +1,8 @@
 """The alert agent: consumes final windows, keeps the state of every alert in ClickHouse and tells it on the alerts topic.
 
-A step: judge the windows; publish what changed; write the changed alerts in one insert; write the checkpoint; commit. State and history are loaded from ClickHouse, an
-alert's row is written once per window end that changed it, and judging again gives the same rows: a restart loses none and tells at most the last one twice.
+A step: judge the windows; write the alerts that changed in one insert; publish them; write the checkpoint; commit. State and history are loaded
+from ClickHouse. What is stored was judged and is not judged again, lest a revision that came meanwhile takes back what somebody was told; what
+is stored beyond the checkpoint may not have been told, and is told again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from streams.agents.batches import Batch
 from streams.agents.context import Context
 from streams.agents.transport import Consumer, Seat
 from streams.config import ALERTS_TOPIC, WINDOWS_TOPIC
-from streams.detect.alert import Alert, alert_rows
+from streams.detect.alert import Alert, alert_rows, alerts_from_rows
 from streams.detect.engine import AlertEngine
 from streams.detect.policy import AlertPolicy
 from streams.errors import Fenced
@@ -34,6 +35,8 @@ class Judged:
 
     engine: AlertEngine
     next_offset: int
+    untold: list[Alert]
+    """What an earlier owner has stored, and perhaps not told."""
 
 
 class AlertAgent:
@@ -57,20 +60,29 @@ class AlertAgent:
         for tp in mine:
             offset = committed[tp]
             start = begin[tp] if offset is None else max(offset, begin[tp])
-            self.parts[tp.partition] = await self.context.persist(alive, self._load, tp.partition, start)
+            self.parts[tp.partition] = await self._loaded(tp.partition, start, alive)
         if not alive():
             raise Fenced("another rebalance began during the take-over")
+
+    async def _loaded(self, wpart: int, offset: int, alive: Callable[[], bool]) -> Judged:
+        part = await self.context.persist(alive, self._load, wpart, offset)
+        await self._tell(part.untold)
+        if not alive():
+            raise Fenced("the partition was lost while its alerts were loaded")
+        return part
 
     def _load(self, wpart: int, offset: int) -> Judged:
         stored, partitions = self.context.stored, self.context.partitions
         lateness_us = self.settings.allowed_lateness_s * 1_000_000
         engine = AlertEngine(AlertPolicy(), lateness_us)
-        watermark = load_watermark(stored, wpart)
+        watermark, untold = load_watermark(stored, wpart), list[Alert]()
         if watermark:
-            engine.load(load_alerts(stored, wpart, partitions, watermark), watermark)
+            alerts = load_alerts(stored, wpart, partitions, watermark)
+            untold = [change for alert in alerts_from_rows(alerts) for change in alert.since(watermark - lateness_us)]
+            engine.load(alerts, watermark)
             engine.load_history(load_history(stored, wpart, partitions, watermark, lateness_us))
         log.info("alerts taken over", partition=wpart, offset=offset, open_alerts=len(engine.open_alerts))
-        return Judged(engine, offset)
+        return Judged(engine, offset, untold)
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""
@@ -105,15 +117,11 @@ class AlertAgent:
                     offset=batch.begin,
                     position=part.next_offset,
                 )
-                part = self.parts[batch.tp.partition] = await self.context.persist(
-                    alive, self._load, batch.tp.partition, batch.begin
-                )
+                part = self.parts[batch.tp.partition] = await self._loaded(batch.tp.partition, batch.begin, alive)
             changes = await self.context.compute(self._judge, part, batch)
-            await self.context.publish(
-                ALERTS_TOPIC, [(change.fingerprint.encode(), change.message()) for change in changes]
-            )
             if changes:
                 await self.context.persist(alive, self.context.sink.rows, "alerts", alert_rows(changes))
+            await self._tell(changes)
             row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, self.context.wall_us())
             await self.context.persist(alive, self.context.sink.rows, "alert_checkpoints", row)
             await consumer.commit_fenced({batch.tp: batch.end}, tenure)
@@ -125,6 +133,11 @@ class AlertAgent:
         for change in changes:
             self.context.metrics.add("tokenworth_alert_transitions_total", state=change.state)
         part.next_offset = batch.end
+
+    async def _tell(self, changes: list[Alert]) -> None:
+        await self.context.publish(
+            ALERTS_TOPIC, [(change.fingerprint.encode(), change.message()) for change in changes]
+        )
 
     @staticmethod
     def _judge(part: Judged, batch: Batch) -> list[Alert]:

@@ -157,6 +157,15 @@ class Alert:
             return replace(self, state="resolved", resolved_at=end_us, window_end=end_us)
         return None
 
+    def since(self, window_end_us: int) -> list[Alert]:
+        """What there is to tell of an alert whose stored row may be all that is known of its changes after a window end: what it came to,
+        and that it fired, if it did so after that window and has ended since."""
+        if self.window_end <= window_end_us:
+            return []
+        if self.open or self.fired_at <= window_end_us:
+            return [self]
+        return [replace(self, state="firing", clear_since=0, resolved_at=0, window_end=self.fired_at), self]
+
     def message(self) -> bytes:
         """JSON for the topic `alerts`, whose key is the fingerprint: Alertmanager's names, then ours."""
         return json.dumps(
