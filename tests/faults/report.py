@@ -27,7 +27,8 @@ def _lines(found: Outcome) -> Iterator[str]:
     yield "# Run under real faults"
     yield ""
     asked = f"`--seed {options.seed} --minutes {options.minutes:g} --faults {options.faults} --events {options.events}`"
-    yield asked + (" `--stall-clickhouse`" if options.stall_clickhouse else "")
+    flags = (" `--stall-clickhouse`" if options.stall_clickhouse else "", "" if options.verify else " `--no-verify`")
+    yield asked + "".join(flags)
     yield ""
     yield _machine()
     yield ""

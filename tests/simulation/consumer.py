@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -70,6 +70,11 @@ class SimulatedConsumer:
         self._seats = dict(sorted(seats.items()))
         self._positions = {tp: seat.offset for tp, seat in self._seats.items()}
         self._tails = {}
+
+    @property
+    def seated(self) -> Collection[TP]:
+        """The partitions that are read."""
+        return self._seats.keys()
 
     async def committed(self, tps: Iterable[TP]) -> dict[TP, int | None]:
         await self.machine.step("ask", "committed offsets")

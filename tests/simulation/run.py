@@ -275,6 +275,9 @@ class Simulation:
     def _at_rest(self) -> bool:
         if any(not row["finished"] for row in self.store.rows("rebuilds")):
             return False
+        owned = {tp for worker in self.workers if not worker.dead for tp in worker.consumer.seated}
+        if any(tp not in owned for tp in self.broker.logs if tp.topic in self._consumed):
+            return False  # who takes over may have something to tell
         if self.deployment is JOIN_ONLY:
             return not self._behind()
         return self.time() - self.broker.appended_at > REST_S and not self._behind()
