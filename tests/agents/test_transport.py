@@ -216,11 +216,13 @@ async def test_the_broker_refuses_a_stale_generation_by_itself(broker_address: s
         assert await found.consumer.committed([tp]) == {tp: 5}
 
 
+@pytest.mark.parametrize("broker_address", [pytest.param("kafka", marks=pytest.mark.kafka)], indirect=True)
 async def test_a_member_that_takes_over_again_under_the_same_generation_is_fenced_from_before(
-    kafka_address: str, topic: str, tmp_path: Path
+    broker_address: str, topic: str, tmp_path: Path
 ) -> None:
     """The group assigns nothing anew when another member than its leader asks: the generation stays."""
-    async with member(kafka_address, topic, tmp_path / "a"), member(kafka_address, topic, tmp_path / "b") as found:
+    async with member(broker_address, topic, tmp_path / "a"), member(broker_address, topic, tmp_path / "b") as found:
+        await until(lambda: len(found.consumer.assignment()) == 1, "each has its partition")
         tenure, generation = found.tenure, found.generation
         (mine,) = found.consumer.assignment()
         await found.consumer.rejoin()
