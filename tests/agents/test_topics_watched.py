@@ -6,17 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from faust.types import TP
 
+from streams.agents.batches import Batch
 from streams.agents.join import JoinAgent
 from streams.agents.logs import LOOK_EVERY_S, InputLogs
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.topics import TopicState
 from streams.agents.transport import Tail
 from streams.agents.windows import Updates, WindowAgent
-from streams.config import ITEMS_TOPIC, TOPICS, USAGE_TOPIC, Settings
+from streams.config import ITEMS_TOPIC, PANES_TOPIC, TOPICS, USAGE_TOPIC, Settings
 from streams.errors import LogLost, StoreRestored
 from streams.join.flush import FlushBuffer
 from streams.join.partition import JoinPartition
@@ -58,6 +60,9 @@ class Surroundings:
         return Sink(self.stored, "test")
 
     async def persist(self, _alive: Any, step: Callable[..., Any], *args: Any) -> Any:
+        return step(*args)
+
+    async def compute(self, step: Callable[..., Any], *args: Any) -> Any:
         return step(*args)
 
     async def topics(self) -> dict[str, TopicState]:
@@ -168,6 +173,18 @@ def test_nor_does_it_get_a_checkpoint_of_windows_that_it_lost(around: Surroundin
     around.sink.rows("window_checkpoints", window_checkpoint_row(0, known, 0))
     agent._check_in(part, reached, 0)
     assert load_checkpoint(around.stored, 0) == reached
+
+
+@pytest.mark.parametrize(("begin", "lost"), [(5, False), (9, True), (0, True)])
+async def test_updates_that_are_gone_make_the_agent_look_at_every_window_again(
+    around: Surroundings, begin: int, lost: bool
+) -> None:
+    agent = WindowAgent(around)  # type: ignore[arg-type]
+    agent.tenure, agent.parts = 1, {0: Updates(0, None, InputWatermarks(1), 0, 5, 5, updates_lost=False)}
+    nothing = np.zeros(0, np.int64)
+    await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, begin, begin + 1, [], nothing, nothing))
+    found = agent.parts[0]
+    assert (found.updates_lost, found.incarnation, found.next_offset) == (lost, int(lost), begin + 1)
 
 
 def test_a_rebuild_that_meets_more_than_was_counted_ends(around: Surroundings) -> None:
