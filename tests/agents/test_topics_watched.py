@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import polars as pl
 import pytest
 from faust.types import TP
 
+from streams.agents.alerts import AlertAgent
 from streams.agents.batches import Batch
 from streams.agents.join import JoinAgent
 from streams.agents.logs import LOOK_EVERY_S, InputLogs
@@ -19,10 +21,12 @@ from streams.agents.topics import TopicState
 from streams.agents.transport import Tail
 from streams.agents.windows import Updates, WindowAgent
 from streams.config import ITEMS_TOPIC, PANES_TOPIC, TOPICS, USAGE_TOPIC, Settings
+from streams.detect.alert import Alert, alert_rows
 from streams.errors import LogLost, StoreRestored
 from streams.join.flush import FlushBuffer
 from streams.join.partition import JoinPartition
 from streams.metrics import Metrics
+from streams.store.alerts import alert_checkpoint_row
 from streams.store.rebuilds import ALWAYS_US, Rebuild, pending, write_rebuilds
 from streams.store.sink import Sink
 from streams.store.windows import WindowCheckpoint, load_checkpoint, window_checkpoint_row
@@ -48,6 +52,7 @@ class Surroundings:
     stored: SimulatedStore = field(default_factory=SimulatedStore)
     partitions: int = 1
     metrics: Metrics = field(default_factory=Metrics)
+    published: list[dict[str, Any]] = field(default_factory=list)
 
     def monotonic(self) -> float:
         return self.now
@@ -61,6 +66,9 @@ class Surroundings:
 
     async def persist(self, _alive: Any, step: Callable[..., Any], *args: Any) -> Any:
         return step(*args)
+
+    async def publish(self, _topic: str, messages: Iterable[tuple[bytes, bytes]]) -> None:
+        self.published += [json.loads(message) for _, message in messages]
 
     async def compute(self, step: Callable[..., Any], *args: Any) -> Any:
         return step(*args)
@@ -185,6 +193,26 @@ async def test_updates_that_are_gone_make_the_agent_look_at_every_window_again(
     await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, begin, begin + 1, [], nothing, nothing))
     found = agent.parts[0]
     assert (found.updates_lost, found.incarnation, found.next_offset) == (lost, int(lost), begin + 1)
+
+
+async def test_alerts_that_were_stored_and_perhaps_not_told_are_told_at_the_take_over(around: Surroundings) -> None:
+    """That one fired is told even if the stored row says only that it has ended since."""
+    judged = 1_700_000_400_000_000
+    end = judged - around.settings.allowed_lateness_s * 1_000_000
+    times = dict.fromkeys(("started_at", "fired_at", "clear_since", "resolved_at", "window_end"), end)
+    texts = dict.fromkeys(("tenant", "team", "kind", "size", "unit", "summary"), "1h")
+    rest = {name.name: 0 for name in fields(Alert)} | texts | times | {"deliver": True, "state": "resolved"}
+    later = end + 300_000_000
+    alerts = [
+        Alert(**rest | {"rule": "told"}),
+        Alert(**rest | {"rule": "untold", "resolved_at": later, "window_end": later}),
+        Alert(**rest | {"rule": "fired and ended", "fired_at": later, "resolved_at": later + 1, "window_end": later + 1}),
+    ]  # fmt: skip
+    around.sink.rows("alerts", alert_rows(alerts))
+    around.sink.rows("alert_checkpoints", alert_checkpoint_row(0, 3, judged, 0))
+    await AlertAgent(around)._loaded(0, 3, lambda: True)  # type: ignore[arg-type]
+    said = [(message["labels"]["alertname"], message["state"]) for message in around.published]
+    assert sorted(said) == [("fired and ended", "firing"), ("fired and ended", "resolved"), ("untold", "resolved")]
 
 
 def test_a_rebuild_that_meets_more_than_was_counted_ends(around: Surroundings) -> None:
