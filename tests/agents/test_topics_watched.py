@@ -201,7 +201,9 @@ async def test_alerts_that_were_stored_and_perhaps_not_told_are_told_at_the_take
     end = judged - around.settings.allowed_lateness_s * 1_000_000
     times = dict.fromkeys(("started_at", "fired_at", "clear_since", "resolved_at", "window_end"), end)
     texts = dict.fromkeys(("tenant", "team", "kind", "size", "unit", "summary"), "1h")
-    rest = {name.name: 0 for name in fields(Alert)} | texts | times | {"deliver": True, "state": "resolved"}
+    rest: dict[str, Any] = (
+        {entry.name: 0 for entry in fields(Alert)} | texts | times | {"deliver": True, "state": "resolved"}
+    )
     later = end + 300_000_000
     alerts = [
         Alert(**rest | {"rule": "told"}),
