@@ -35,8 +35,6 @@ class Judged:
 
     engine: AlertEngine
     next_offset: int
-    untold: list[Alert]
-    """What an earlier owner has stored, and perhaps not told."""
 
 
 class AlertAgent:
@@ -61,17 +59,16 @@ class AlertAgent:
             offset = committed[tp]
             start = begin[tp] if offset is None else max(offset, begin[tp])
             self.parts[tp.partition] = await self._loaded(tp.partition, start, alive)
-        if not alive():
-            raise Fenced("another rebalance began during the take-over")
 
     async def _loaded(self, wpart: int, offset: int, alive: Callable[[], bool]) -> Judged:
-        part = await self.context.persist(alive, self._load, wpart, offset)
-        await self._tell(part.untold)
+        part, untold = await self.context.persist(alive, self._load, wpart, offset)
+        await self._tell(untold)
         if not alive():
             raise Fenced("the partition was lost while its alerts were loaded")
         return part
 
-    def _load(self, wpart: int, offset: int) -> Judged:
+    def _load(self, wpart: int, offset: int) -> tuple[Judged, list[Alert]]:
+        """The state, and what an earlier owner has stored and perhaps not told."""
         stored, partitions = self.context.stored, self.context.partitions
         lateness_us = self.settings.allowed_lateness_s * 1_000_000
         engine = AlertEngine(AlertPolicy(), lateness_us)
@@ -82,7 +79,7 @@ class AlertAgent:
             engine.load(alerts, watermark)
             engine.load_history(load_history(stored, wpart, partitions, watermark, lateness_us))
         log.info("alerts taken over", partition=wpart, offset=offset, open_alerts=len(engine.open_alerts))
-        return Judged(engine, offset, untold)
+        return Judged(engine, offset), untold
 
     def seats(self, tps: Iterable[TP]) -> dict[TP, Seat]:
         """Where each owned partition is read from."""

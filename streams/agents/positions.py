@@ -5,7 +5,7 @@
 | both positions | the lower one; a mirror behind the group (ClickHouse was restored) is read again from Kafka, with a warning |
 | no position of the group, none of the mirror | the begin of the log |
 | no position of the group, one of the mirror; or a topic has another id | a new incarnation: the old one is closed at the mirror, both logs are read from their begin |
-| the log begins after the position: records were lost | the worker stops; with `accept_loss` it goes on at the begin, records the gap and rebuilds |
+| the log begins after the position (in a new incarnation: after the mirror, if the topic is the same): records were lost | the worker stops; with `accept_loss` it goes on at the begin, records the gap and rebuilds |
 | the log ends before the position: records were lost | the worker stops; with `accept_loss` a new incarnation |
 
 Results are computed again from raw events (agents/rebuilding.py) in a new incarnation that is not the first, and after a gap: a flush that was
@@ -79,16 +79,11 @@ def start(
                 topic=topic, partition=kpart, position=position, stored=stored,
             )  # fmt: skip
             position = stored
-        if not reason and found.begin > position and not accept_loss:
-            raise records_lost(topic, kpart, found.begin, position)
-        if (
-            reason
-            and mirrored is not None
-            and found.begin > mirrored[topic]
-            and _same(topic, found, current)
-            and not accept_loss
-        ):
-            raise records_lost(topic, kpart, found.begin, mirrored[topic])
+        expected = position
+        if reason:  # a new life reads on in a topic that is still the same where the mirror ended
+            expected = mirrored[topic] if mirrored is not None and _same(topic, found, current) else found.begin
+        if found.begin > expected and not accept_loss:
+            raise records_lost(topic, kpart, found.begin, expected)
         if not reason and found.end < position:
             if not accept_loss:
                 raise LogLost(

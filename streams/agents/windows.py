@@ -127,16 +127,16 @@ class WindowAgent:
         incarnation = checkpoint.incarnation if checkpoint else 0
         positions = watermarks.positions()
         found = Updates(upart, checkpoint, watermarks, incarnation, offset, offset, False, settled_positions=positions)
-        return self._without_updates(found, offset) if checkpoint is not None and offset != committed else found
+        return self._without_updates(found, offset, committed) if checkpoint and offset != committed else found
 
     @staticmethod
-    def _without_updates(part: Updates, offset: int) -> Updates:
-        """A partition that goes on at another offset than it should."""
+    def _without_updates(part: Updates, offset: int, position: int | None) -> Updates:
+        """A partition that goes on at another offset than its position (None: that is lost)."""
         log.warning(
             "pane updates were lost, every window is looked at again",
             partition=part.upart,
             offset=offset,
-            position=part.next_offset,
+            position=position,
         )
         positions = part.watermarks.positions()
         return Updates(
@@ -213,7 +213,7 @@ class WindowAgent:
             if part is None or self._closing or batch.epoch != self.tenure:
                 return
             if batch.begin != part.next_offset:
-                part = self.parts[part.upart] = self._without_updates(part, batch.begin)
+                part = self.parts[part.upart] = self._without_updates(part, batch.begin, part.next_offset)
             try:
                 engine = await self._loaded(part)
             except Fenced:

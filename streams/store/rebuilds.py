@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from streams.join.flush import EPOCH_SHIFT
 from streams.store.reading import Stored
 from streams.store.rows import TIME
 from streams.store.sink import Sink
@@ -59,7 +60,7 @@ def write_rebuilds(sink: Sink, rebuilds: Sequence[Rebuild]) -> None:
     rows = pl.DataFrame(
         columns, schema_overrides={"kpart": pl.UInt16, "epoch": pl.UInt64, "cursor": pl.List(pl.String)}
     )
-    version = pl.col("epoch").cast(pl.Int64) * (1 << 30) + pl.col("done") + pl.col("finished")
+    version = pl.col("epoch").cast(pl.Int64) * (1 << EPOCH_SHIFT) + pl.col("done") + pl.col("finished")
     sink.rows(
         "rebuilds",
         rows.with_columns(

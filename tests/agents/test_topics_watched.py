@@ -1,4 +1,4 @@
-"""What a join agent notices of its topics while no record comes, and what it takes for their state when they change under its eyes."""
+"""What agents notice when topics, logs or the store change under their eyes, and what they take for their state then."""
 
 from __future__ import annotations
 

@@ -45,7 +45,8 @@ RAW = dict(zip(INPUT_TOPICS, ("usage_events", "work_item_events"), strict=True))
 
 @dataclass(frozen=True)
 class Options:
-    """What may be chosen. `events` 0: as many as are applied in the time. `stall_clickhouse`: it answers nothing for the middle third."""
+    """What may be chosen. `events` 0: as many as are applied in the time. `stall_clickhouse`: it answers nothing for the middle third. `verify`: recompute
+    every stored row at the end."""
 
     seed: int = 1
     minutes: float = 60.0
