@@ -17,7 +17,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from streams.compiled import compiled
+from streams.compiled import Number, compiled
 from streams.events.records import Records
 
 Array = npt.NDArray[Any]
@@ -180,7 +180,7 @@ def _split(body: Array, places: Array) -> bool:
 
 
 @compiled
-def _after(body: Array, at: int, stop: int) -> int:
+def _after(body: Array, at: Number, stop: Number) -> Number:
     """Where bytes that follow their length end; -1: not before `stop`."""
     size, at = _varint(body, at, stop)
     if at < 0 or size > stop - at:
@@ -189,7 +189,7 @@ def _after(body: Array, at: int, stop: int) -> int:
 
 
 @compiled
-def _varint(body: Array, at: int, end: int) -> tuple[int, int]:
+def _varint(body: Array, at: Number, end: Number) -> tuple[Number, Number]:
     """A zig-zag number and where it ends; -1: it does not end."""
     shift, bits = np.uint64(0), np.uint64(0)
     while at < end and shift < np.uint64(70):

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streams.compiled import compiled
+from streams.compiled import Number, compiled
 
 Array = npt.NDArray[Any]
 
@@ -35,7 +35,7 @@ _BAD: Final = -1
 def read_datums(
     buffer: Array, starts: Array, stops: Array, header: Array, kinds: Array, slots: Array,
     views: Array, longs: Array, present: Array, counts: Array, members: Array, good: Array,
-) -> int:  # fmt: skip
+) -> Number:  # fmt: skip
     """Read each record behind `header` into row i of the columns; returns how many members the arrays have together, also those that had no room.
 
     `kinds`, `slots`: per field what it is and which column of its sort it fills (-1: none). `views`: [strings, records, 4] uint32, Arrow views
@@ -77,7 +77,7 @@ def read_datums(
                 if slot >= 0:
                     _view(buffer, at, size, views[slot, i])
                 at += size
-            elif kind == LONG or kind == INT:
+            elif kind in (LONG, INT):
                 value, at = _long(buffer, at, end)
                 if at < 0 or (kind == INT and (value < -2147483648 or value > 2147483647)):
                     well = False
@@ -119,7 +119,7 @@ def read_datums(
 
 
 @compiled
-def _has_header(buffer: Array, at: int, end: int, header: Array) -> bool:
+def _has_header(buffer: Array, at: Number, end: Number, header: Array) -> bool:
     if end - at < len(header):
         return False
     for k in range(len(header)):
@@ -129,7 +129,9 @@ def _has_header(buffer: Array, at: int, end: int, header: Array) -> bool:
 
 
 @compiled
-def _strings(buffer: Array, at: int, end: int, members: Array, slot: int, held: int) -> tuple[int, int, int]:
+def _strings(
+    buffer: Array, at: Number, end: Number, members: Array, slot: Number, held: Number
+) -> tuple[Number, Number, Number]:
     """An array's number of strings, where it ends (-1: it is not well), and how many members are held with it."""
     total = 0
     while True:
@@ -158,7 +160,7 @@ def _strings(buffer: Array, at: int, end: int, members: Array, slot: int, held: 
 
 
 @compiled
-def _long(buffer: Array, at: int, end: int) -> tuple[int, int]:
+def _long(buffer: Array, at: Number, end: Number) -> tuple[Number, Number]:
     """A zig-zag number and where it ends; -1: it does not end, or has more than 64 bits."""
     shift, bits = np.uint64(0), np.uint64(0)
     while at < end:
@@ -174,7 +176,7 @@ def _long(buffer: Array, at: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def _view(buffer: Array, at: int, size: int, view: Array) -> None:
+def _view(buffer: Array, at: Number, size: Number, view: Array) -> None:
     """Arrow's view of a string: its length, then itself if it is short, else its first four bytes, the number of the buffer and the place there."""
     view[0] = size
     if size > INLINE_BYTES:
@@ -188,7 +190,7 @@ def _view(buffer: Array, at: int, size: int, view: Array) -> None:
 
 
 @compiled
-def _word(buffer: Array, at: int, size: int) -> int:
+def _word(buffer: Array, at: Number, size: Number) -> Number:
     """The next bytes, not more than four, the first of them the lowest."""
     word = np.uint32(0)
     for k in range(size):
@@ -197,7 +199,7 @@ def _word(buffer: Array, at: int, size: int) -> int:
 
 
 @compiled
-def _is_text(buffer: Array, at: int, end: int) -> bool:
+def _is_text(buffer: Array, at: Number, end: Number) -> bool:
     """Whether bytes are UTF-8 (RFC 3629, section 4)."""
     seen = np.uint8(0)
     for k in range(at, end):

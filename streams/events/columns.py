@@ -13,6 +13,7 @@ import pyarrow as pa
 from streams.events.avro import BOOLEAN, FIXED_4, FIXED_8, INT, LONG, OPTIONAL, STRING, STRINGS, read_datums
 from streams.events.records import Records
 from streams.events.schemas import Schema, plain
+from streams.events.texts import arrow_buffer
 
 Good = npt.NDArray[np.bool_]
 
@@ -63,13 +64,13 @@ class ColumnReader:
             if needed <= room:
                 break
             room = needed
-        text = pa.py_buffer(records.buffer)
+        text = arrow_buffer(records.buffer)
         columns: dict[str, pa.Array[Any]] = {}
         for (name, _), rows in zip(strings, views, strict=True):
             columns[name] = _texts(rows, text)
         for (name, optional), values, given in zip(longs, numbers, present, strict=True):
-            nulls = pa.py_buffer(np.packbits(given, bitorder="little")) if optional else None
-            columns[name] = pa.Array.from_buffers(pa.int64(), n, [nulls, pa.py_buffer(values)])
+            nulls = arrow_buffer(np.packbits(given, bitorder="little")) if optional else None
+            columns[name] = pa.Array.from_buffers(pa.int64(), n, [nulls, arrow_buffer(values)])
         for (name, _), lengths, rows in zip(arrays, counts, members, strict=True):
             offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
             columns[name] = pa.LargeListArray.from_arrays(pa.array(offsets), _texts(rows[: offsets[-1]], text))
@@ -79,7 +80,7 @@ class ColumnReader:
 
 
 def _texts(views: npt.NDArray[np.uint32], text: pa.Buffer) -> pa.Array[Any]:
-    return pa.Array.from_buffers(pa.string_view(), len(views), [None, pa.py_buffer(views), text])
+    return pa.Array.from_buffers(pa.string_view(), len(views), [None, arrow_buffer(views), text])
 
 
 def _kind(field_type: Any) -> int:

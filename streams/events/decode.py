@@ -133,7 +133,7 @@ def _read(
         if rows:
             frames.append(reader.rows(rows))
             positions.append(np.array(found))
-    if len(frames) == 2:  # noqa: PLR2004 - the usual case: all that can be read, in order
+    if len(frames) == 2:
         return frames[1], positions[1], refused
     places = np.concatenate(positions)
     order = np.argsort(places)

@@ -36,9 +36,7 @@ class Records:
             return parts[0]
         shifts = np.cumsum([0, *(len(part.buffer) for part in parts[:-1])])
         starts = [part.starts + shift for part, shift in zip(parts, shifts, strict=True)]
-        stops = [
-            np.where(part.stops < 0, -1, part.stops + shift) for part, shift in zip(parts, shifts, strict=True)
-        ]
+        stops = [np.where(part.stops < 0, -1, part.stops + shift) for part, shift in zip(parts, shifts, strict=True)]
         return cls(np.concatenate([part.buffer for part in parts]), np.concatenate(starts), np.concatenate(stops))
 
     def __len__(self) -> int:
@@ -49,7 +47,7 @@ class Records:
         return None if stop < 0 else self.buffer[start:stop].tobytes()
 
     def __iter__(self) -> Iterator[bytes | None]:
-        data = memoryview(self.buffer)
+        data = self.buffer.data
         for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True):
             yield None if stop < 0 else bytes(data[start:stop])
 

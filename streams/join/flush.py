@@ -39,9 +39,7 @@ class Duplicates:
     rows: pl.DataFrame
 
     @classmethod
-    def of(
-        cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], records: Records
-    ) -> Duplicates:
+    def of(cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], records: Records) -> Duplicates:
         """Decoded rows that were not applied; `offsets` and `records` are those of their batch."""
         places = np.searchsorted(offsets, rows["offset"].to_numpy())
         hashes = pl.Series([xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places], dtype=pl.UInt64)

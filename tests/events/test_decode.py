@@ -326,4 +326,3 @@ def test_a_schema_that_cannot_be_read_in_place_is_noticed_at_once() -> None:
     """Its records take the slow path."""
     with pytest.raises(ValueError, match="plain column"):
         ColumnReader(_versioned("bytes"), ["event_id"])
-
