@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES
+from streams.events.avro import INLINE_BYTES, short_word, word
 
 Array = npt.NDArray[Any]
 Hashes = npt.NDArray[np.uint64]
@@ -102,44 +102,57 @@ _D: Final = np.uint64(0x94D049BB133111EB)
 def hashes(*columns: Texts | Array) -> Hashes:
     """128 bits for each row of texts and whole numbers: [n, 2] uint64. The order of the columns counts, and where one text ends."""
     first = columns[0]
-    out = np.empty((len(first.views if isinstance(first, Texts) else first), 2), np.uint64)
-    out[:, 0], out[:, 1] = _A, _B
+    begin = np.empty((len(first.views if isinstance(first, Texts) else first), 2), np.uint64)
+    begin[:, 0], begin[:, 1] = _A, _B
+    return mixed(begin, *columns)
+
+
+def mixed(ids: Hashes, *columns: Texts | Array) -> Hashes:
+    """Hashes of what was hashed before and of further columns."""
+    out = ids.copy()
     for column in columns:
         if isinstance(column, Texts):
             _mix_texts(column.views, column.data, out)
         else:
-            _mix_numbers(given(column.astype(np.int64, copy=False)), out)
+            _mix_numbers(given(column.view(np.int64)), out)
     return out
 
 
 @compiled
 def _mix_texts(views: Array, data: Array, out: Array) -> None:
     for i in range(len(views)):
-        high, low = out[i, 0], out[i, 1]
-        size = views[i, 0]
-        if size <= np.uint32(INLINE_BYTES):
-            high, low = _take(high, low, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
-            if size > np.uint32(8):
-                high, low = _take(high, low, np.uint64(views[i, 3]))
-        else:
-            at, end = np.uint64(views[i, 3]), np.uint64(views[i, 3]) + np.uint64(size)
-            while at + np.uint64(8) <= end:
-                high, low = _take(high, low, word(data, at))
-                at += np.uint64(8)
-            if at < end:
-                high, low = _take(high, low, short_word(data, at, end))
-        out[i, 0], out[i, 1] = _finish(high, low, np.uint64(size))
+        high, low = take_text(out[i, 0], out[i, 1], views, data, i)
+        out[i, 0], out[i, 1] = finish(high, low, np.uint64(views[i, 0]))
+
+
+@compiled
+def take_text(high: Number, low: Number, views: Array, data: Array, i: Number) -> tuple[Number, Number]:
+    """Go on hashing with the bytes of a text, eight by eight; `finish` with their number ends it."""
+    size = views[i, 0]
+    if size <= np.uint32(INLINE_BYTES):
+        high, low = take(high, low, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
+        if size > np.uint32(8):
+            high, low = take(high, low, np.uint64(views[i, 3]))
+        return high, low
+    at, end = np.uint64(views[i, 3]), np.uint64(views[i, 3]) + np.uint64(size)
+    while at + np.uint64(8) <= end:
+        high, low = take(high, low, word(data, at))
+        at += np.uint64(8)
+    if at < end:
+        high, low = take(high, low, short_word(data, at, end))
+    return high, low
 
 
 @compiled
 def _mix_numbers(values: Array, out: Array) -> None:
     for i in range(len(values)):
-        high, low = _take(out[i, 0], out[i, 1], np.uint64(values[i]))
-        out[i, 0], out[i, 1] = _finish(high, low, np.uint64(8))
+        high, low = take(out[i, 0], out[i, 1], np.uint64(values[i]))
+        out[i, 0], out[i, 1] = finish(high, low, np.uint64(8))
 
 
 @compiled
-def _take(high: Number, low: Number, bits: Number) -> tuple[Number, Number]:
+def take(high: Number, low: Number, bits: Number) -> tuple[Number, Number]:
+    """Go on hashing with eight bytes."""
     high ^= bits * _A
     high = (high << np.uint64(27) | high >> np.uint64(37)) * _C + _B
     low ^= bits * _B
@@ -148,7 +161,8 @@ def _take(high: Number, low: Number, bits: Number) -> tuple[Number, Number]:
 
 
 @compiled
-def _finish(high: Number, low: Number, size: Number) -> tuple[Number, Number]:
+def finish(high: Number, low: Number, size: Number) -> tuple[Number, Number]:
+    """End a text of so many bytes, or a number."""
     high, low = scrambled(high ^ size * _A), scrambled(low + size * _D)
     return high + low, low ^ (high << np.uint64(32) | high >> np.uint64(32))
 
@@ -162,33 +176,6 @@ def scrambled(bits: Number) -> Number:
     bits ^= bits >> np.uint64(27)
     bits *= _D
     return bits ^ bits >> np.uint64(31)
-
-
-@compiled
-def word(data: Array, at: Number) -> Number:
-    """Eight bytes, the first of them the lowest."""
-    one = np.uint64(1)
-    return (
-        np.uint64(data[at])
-        | np.uint64(data[at + one]) << np.uint64(8)
-        | np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
-        | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
-        | np.uint64(data[at + np.uint64(4)]) << np.uint64(32)
-        | np.uint64(data[at + np.uint64(5)]) << np.uint64(40)
-        | np.uint64(data[at + np.uint64(6)]) << np.uint64(48)
-        | np.uint64(data[at + np.uint64(7)]) << np.uint64(56)
-    )
-
-
-@compiled
-def short_word(data: Array, at: Number, end: Number) -> Number:
-    """The bytes from `at` up to `end`, fewer than eight, the first of them the lowest."""
-    out, shift = np.uint64(0), np.uint64(0)
-    while at < end:
-        out |= np.uint64(data[at]) << shift
-        shift += np.uint64(8)
-        at += np.uint64(1)
-    return out
 
 
 # --- xxHash64: the same as ClickHouse's (xxhash_spec.md of the xxHash project) ----------------------------------------------------------

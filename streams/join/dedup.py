@@ -13,7 +13,7 @@ import polars as pl
 
 from streams.events.texts import Hashes, Texts, hashes
 from streams.join.seen import Mask, SeenIndex
-from streams.join.usage import prompt_ids
+from streams.join.usage import pane_ids, prompt_ids
 from streams.windows.measures import PANE_US
 
 Array = npt.NDArray[Any]
@@ -29,13 +29,13 @@ class Dedup:
     def __len__(self) -> int:
         return sum(len(index) for index in (self.usage, self.items, self._prompts, self._actors))
 
-    def new_actors(self, ids: Hashes, panes: Array) -> Mask:
-        """True for each actor that is new in its pane. One that is forgotten comes again: the stored ones are a set."""
-        return self._actors.add(ids, panes * PANE_US)
+    def new_actors(self, ids: Hashes, panes: Array, asked: Mask) -> Mask:
+        """True for each actor asked for that is new in its pane. One that is forgotten comes again: the stored ones are a set."""
+        return self._actors.add(ids, panes * PANE_US, asked)
 
-    def new_prompts(self, ids: Hashes, panes: Array) -> Mask:
-        """True for each prompt that is the first of its kind in its pane; remembered until the whole pane is older than the horizon."""
-        return self._prompts.add(ids, (panes + 1) * PANE_US)
+    def new_prompts(self, ids: Hashes, panes: Array, asked: Mask) -> Mask:
+        """True for each prompt asked for that is the first of its kind in its pane; remembered until the whole pane is older than the horizon."""
+        return self._prompts.add(ids, (panes + 1) * PANE_US, asked)
 
     def usage_to_look_up(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Rows of a usage batch that are older than the horizon."""
@@ -56,7 +56,7 @@ class Dedup:
     def remember_prompts(self, stored: pl.DataFrame, series: Array) -> None:
         """Add the prompts of stored usage, of which each row has one; `series`: their keys."""
         panes = stored["occurred_at"].to_numpy() // PANE_US
-        self._prompts.remember(prompt_ids(stored, panes, series), (panes + 1) * PANE_US)
+        self._prompts.remember(prompt_ids(stored, pane_ids(panes, series)), (panes + 1) * PANE_US)
 
     def forget_before(self, usage_us: int, items_us: int) -> None:
         """Let go of what is older than these event times. The store holds all that came before the last cut but one."""

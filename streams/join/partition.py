@@ -26,7 +26,7 @@ from streams.join.keys import ACTOR_KEY, ACTOR_SCHEMA, ITEM_KEY, PANE_KEY
 from streams.join.memory import Memory
 from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
 from streams.join.table import Rows
-from streams.join.usage import Usage, actor_ids, item_hashes, prompt_ids
+from streams.join.usage import Usage, actor_ids, item_hashes, pane_ids, prompt_ids
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import OUTCOME_MEASURES, PANE_US
@@ -89,7 +89,8 @@ class JoinPartition:
         self._new_actors: list[pl.DataFrame] = []
         self._next_cut = 1
         self._stored_items = KeyFilter()
-        self._panes_stored_before = UNSEEN
+        self.panes_stored_before = UNSEEN
+        """The end of a pane: the store may hold earlier ones that memory does not."""
 
     @property
     def prices(self) -> PriceBook:
@@ -119,7 +120,7 @@ class JoinPartition:
     def expect_stored(self, hashes: Hashes) -> None:
         """Of a partition that is taken over: the hashes (`item_hash`) of all stored items, and that its panes up to the watermark are stored."""
         self._stored_items.add(hashes)
-        self._panes_stored_before = self.watermark + 1
+        self.panes_stored_before = (self.watermark // PANE_US + 1) * PANE_US
 
     def absent_items(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Tenant and work_item_id of items of a batch that the store may hold, but not memory."""
@@ -136,7 +137,7 @@ class JoinPartition:
         A flush that was never committed may have stored later ones: its records come again and write them anew, unless they are lost.
         """
         if not self.rebuilding:
-            batch = batch.filter(pl.col("pane_start") < self._panes_stored_before)
+            batch = batch.filter(pl.col("pane_start") < self.panes_stored_before)
         keys = batch.select(PANE_KEY).unique(maintain_order=True)
         return keys.filter(self._memory.panes.find(self._memory.pane_keys(keys)) < 0)
 
@@ -187,7 +188,7 @@ class JoinPartition:
             for row in rows.tolist():
                 self._states.pop(row, None)
             memory.drop_items(rows)
-        self._panes_stored_before = max(self._panes_stored_before, memory.drop_idle_panes(idle_before, cut))
+        self.panes_stored_before = max(self.panes_stored_before, memory.drop_idle_panes(idle_before, cut))
 
     # --- apply ----------------------------------------------------------------------------------------------------------------------
 
@@ -226,25 +227,20 @@ class JoinPartition:
 
     def _first_prompts(self, usage: Usage, new: Any) -> Any:
         """1 for each new event with a prompt that is the first of its kind in its pane."""
-        first = np.zeros(len(new), np.uint8)
-        asked = np.flatnonzero(usage.facts.has_prompt & new)
-        if len(asked):
-            panes, series = usage.panes[asked], self._memory.series.keys[usage.facts.series[asked]]
-            first[asked] = self.dedup.new_prompts(prompt_ids(usage.frame[asked], panes, series), panes)
-        return given(first)
+        asked = new & usage.facts.has_prompt.view(np.bool_)
+        if not asked.any():
+            return given(asked.view(np.uint8))
+        ids = prompt_ids(usage.frame, usage.pane_ids)
+        return given(self.dedup.new_prompts(ids, usage.panes, asked).view(np.uint8))
 
     def _add_actors(self, usage: Usage, new: Any) -> None:
         actors = Texts.of(usage.frame["actor"])
-        known = np.flatnonzero((actors.views[:, 0] > 0) & new)
-        if not len(known):
-            return
-        panes, codes, names = usage.panes[known], usage.facts.series[known], xxhash64(actors)[known]
-        found = self.dedup.new_actors(actor_ids(panes, self._memory.series.keys[codes], names), panes)
+        names = xxhash64(actors)
+        found = self.dedup.new_actors(actor_ids(usage.pane_ids, names), usage.panes, new & (actors.views[:, 0] > 0))
         if found.any():
-            starts, codes, names = panes[found] * PANE_US, codes[found], names[found]
             self._new_actors.append(
-                self._memory.series.names(codes).with_columns(
-                    pl.Series("pane_start", starts), pl.Series("actor_hash", names)
+                self._memory.series.names(usage.facts.series[found]).with_columns(
+                    pl.Series("pane_start", usage.panes[found] * PANE_US), pl.Series("actor_hash", names[found])
                 )
             )
 
@@ -252,8 +248,9 @@ class JoinPartition:
         """Add actors of panes (ACTOR_KEY)."""
         if len(frame):
             panes = frame["pane_start"].to_numpy() // PANE_US
-            ids = actor_ids(panes, self._memory.series.keys_of(frame), frame["actor_hash"].to_numpy())
-            self._new_actors.append(frame.select(ACTOR_KEY).filter(self.dedup.new_actors(ids, panes)))
+            ids = actor_ids(pane_ids(panes, self._memory.series.keys_of(frame)), frame["actor_hash"].to_numpy())
+            found = self.dedup.new_actors(ids, panes, np.ones(len(frame), np.bool_))
+            self._new_actors.append(frame.select(ACTOR_KEY).filter(found))
 
     def _place(self, keys: pl.DataFrame) -> Rows:
         """The rows of items (ITEM_KEY), begun if need be."""

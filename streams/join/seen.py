@@ -56,7 +56,7 @@ class _Identities:
         places = len(self.held.cells) - SPARE
         if len(self) + more <= FULL * places:
             return
-        since = _hours(np.array([drop_before]))[0]
+        since = _hour_of(drop_before)
         kept = _kept(self.held, since) + more
         self._move(max(int(kept / FILLED) + 1, min(2 * kept, SMALL)), since)
 
@@ -100,34 +100,37 @@ class SeenIndex:
         if len(self._later) > MOST_LATE // 2:
             self._late, self._later = self._later, _Identities()
 
-    def add(self, ids: Hashes, at: Times) -> Mask:
-        """Add identities ([n, 2]) in order; True where one is new, False where it was there or stands earlier in the same call."""
+    def add(self, ids: Hashes, at: Times, asked: Mask | None = None) -> Mask:
+        """Add identities ([n, 2], those that are asked for) in order; True where one is new, False where it was there or stands earlier in the
+        same call."""
         new = np.zeros(len(ids), np.bool_)
-        self._add(ids, at, new)
+        asked = given(np.ones(len(ids), np.bool_) if asked is None else asked)
+        ids, at, begin, never = given(ids), given(at), 0, -(1 << 62)
+        late = int((at < self._forgotten_before).sum())
+        while begin < len(ids):
+            self._recent.reserve(len(ids) - begin, self._drop_before)
+            self._later.reserve(late, never)
+            begin = _add(
+                self._recent.held, self._late.held, self._later.held, ids, at, asked, self._forgotten_before, begin, new
+            )
+            if begin < len(ids):  # identities were pushed to the end of their table: a larger one has room
+                for table in (self._recent, self._later):
+                    table.reserve(len(table.held.cells), never)
         return new
 
     def remember(self, ids: Hashes, at: Times) -> None:
         """Add identities whether or not they are there."""
-        self._add(ids, at, np.zeros(len(ids), np.bool_))
-
-    def _add(self, ids: Hashes, at: Times, new: Mask) -> None:
-        late = given(at < self._forgotten_before)
-        ids, hours = given(ids), given(_hours(at))
-        begin, never = 0, -(1 << 62)
-        while begin < len(ids):
-            self._recent.reserve(len(ids) - begin, self._drop_before)
-            if late.any():
-                self._later.reserve(int(late[begin:].sum()), never)
-            begin = _add(self._recent.held, self._late.held, self._later.held, ids, hours, late, begin, new)
-            if begin < len(ids):  # identities were pushed to the end of their table: a larger one has room
-                for table in (self._recent, self._later):
-                    table.reserve(len(table.held.cells), never)
+        self.add(ids, at)
 
 
-def _hours(at: Times) -> Array:
+def _hour_of(at: int) -> int:
+    return min(max(at // _HOUR_US - _FIRST_HOUR + 1, 1), (1 << HOUR_BITS) - 1)
+
+
+@compiled
+def _hour(at: Number) -> Number:
     """Hours since 2015, from 1 on: never 0, so that no cell that is filled looks empty."""
-    hours: Array = np.clip(at // _HOUR_US - _FIRST_HOUR + 1, 1, (1 << HOUR_BITS) - 1).astype(np.uint32)
-    return hours
+    return np.uint32(min(max(at // _HOUR_US - _FIRST_HOUR + 1, 1), (1 << HOUR_BITS) - 1))
 
 
 @compiled
@@ -175,26 +178,37 @@ def _insert(held: Cells, at: Number, high: Number, bits: Number) -> bool:
 
 @compiled
 def _add(
-    recent: Cells, late: Cells, later: Cells, ids: Array, hours: Array, is_late: Array, begin: Number, new: Array
+    recent: Cells,
+    late: Cells,
+    later: Cells,
+    ids: Array,
+    at: Array,
+    asked: Array,
+    forgotten_before: Number,
+    begin: Number,
+    new: Array,
 ) -> Number:
     """Add ids from row `begin` on; returns the first row that found no room."""
     any_late = late.total[0] > 0
     for i in range(begin, len(ids)):
+        if not asked[i]:
+            continue
         high, low = ids[i, 0], np.uint32(ids[i, 1] >> np.uint64(32 + HOUR_BITS))
-        known, at = _find(recent.cells, high, low)
+        known, place = _find(recent.cells, high, low)
         if known or (any_late and _find(late.cells, high, low)[0]):
             continue
-        bits = low << np.uint32(HOUR_BITS) | hours[i]
-        if later.total[0] or is_late[i]:
-            known, at_later = _find(later.cells, high, low)
+        bits = low << np.uint32(HOUR_BITS) | _hour(at[i])
+        is_late = at[i] < forgotten_before
+        if later.total[0] or is_late:
+            known, place_later = _find(later.cells, high, low)
             if known:
                 continue
-            if is_late[i]:
-                if not _insert(later, at_later, high, bits):
+            if is_late:
+                if not _insert(later, place_later, high, bits):
                     return i
                 new[i] = True
                 continue
-        if not _insert(recent, at, high, bits):
+        if not _insert(recent, place, high, bits):
             return i
         new[i] = True
     return len(ids)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.compiled import given
-from streams.events.texts import Hashes, Texts, hashes, which, words, xxhash64
+from streams.compiled import Number, compiled, given
+from streams.events.texts import Hashes, Texts, finish, hashes, mixed, take, take_text, which, words, xxhash64
 from streams.join.ledger import Facts
 from streams.join.series import Series
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS
@@ -24,7 +24,7 @@ _OK, _BILLED, _ENABLING = words("ok"), words("billed"), words(*ENABLING)
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Decoded usage. `ids`: of the event; `item_keys`: of its item, if `has_item`."""
+    """Decoded usage. `ids`: of the event; `item_keys`: of its item, if `has_item`; `pane_ids`: of its pane, whose number is in `panes`."""
 
     frame: pl.DataFrame
     facts: Facts
@@ -33,6 +33,8 @@ class Usage:
     tenants: Texts
     items: Texts
     has_item: Array
+    panes: Array
+    pane_ids: Hashes
 
     @classmethod
     def of(cls, frame: pl.DataFrame, series: Series) -> Usage:
@@ -52,32 +54,62 @@ class Usage:
             enabling=_is(frame["activity"], _ENABLING),
             has_prompt=_any(Texts.of(frame["prompt_fingerprint"])),
         )
+        panes = facts.at // PANE_US
         return cls(
             frame, facts,
             hashes(tenants, Texts.of(frame["event_id"])), hashes(tenants, items), tenants, items, _any(items),
+            panes, pane_ids(panes, series.keys[facts.series]),
         )  # fmt: skip
 
-    @property
-    def panes(self) -> Array:
-        """The number of each event's pane."""
-        return self.facts.at // PANE_US
+
+def pane_ids(panes: Array, series: Array) -> Hashes:
+    """What identifies panes, by their numbers and the keys of their series."""
+    return hashes(
+        panes, np.ascontiguousarray(series[:, 0]).view(np.int64), np.ascontiguousarray(series[:, 1]).view(np.int64)
+    )
 
 
-def prompt_ids(frame: pl.DataFrame, panes: Array, series: Array) -> Hashes:
-    """What identifies the prompt of each event: pane, series, canonical key (DESIGN.md §4), actor and the prompt's fingerprint."""
-    item, session = pl.col("work_item_id"), pl.col("session_id")
-    key = frame.select(
-        pl.when(item != "").then(item)
-        .when(session != "").then("session:" + session)
-        .otherwise("event:" + pl.col("event_id"))
-    ).to_series()  # fmt: skip
-    texts = (Texts.of(key), Texts.of(frame["actor"]), Texts.of(frame["prompt_fingerprint"]))
-    return hashes(panes, series[:, 0], series[:, 1], *texts)
+def prompt_ids(frame: pl.DataFrame, panes: Hashes) -> Hashes:
+    """What identifies the prompt of each event: its pane, canonical key (DESIGN.md §4), actor and the prompt's fingerprint."""
+    item, session = Texts.of(frame["work_item_id"]), Texts.of(frame["session_id"])
+    ids = panes.copy()
+    if not _mix_keys(item.views, item.data, session.views, session.data, _SESSION, ids):
+        ids = mixed(panes, Texts.of(frame.select(KEY).to_series()))
+    return mixed(ids, Texts.of(frame["actor"]), Texts.of(frame["prompt_fingerprint"]))
 
 
-def actor_ids(panes: Array, series: Array, actors: Hashes) -> Hashes:
+KEY: Final = (
+    pl.when(pl.col("work_item_id") != "")
+    .then(pl.col("work_item_id"))
+    .when(pl.col("session_id") != "")
+    .then("session:" + pl.col("session_id"))
+    .otherwise("event:" + pl.col("event_id"))
+)
+"""The canonical key behind the tenant."""
+_SESSION: Final = np.frombuffer(b"session:", np.uint64)[0]
+
+
+@compiled
+def _mix_keys(items: Array, item_data: Array, sessions: Array, session_data: Array, prefix: Number, ids: Array) -> bool:
+    """Mix KEY into the hashes, as if it were a column of texts; False: an event has neither item nor session, and it cannot be done in place."""
+    for i in range(len(ids)):
+        high, low = ids[i, 0], ids[i, 1]
+        if items[i, 0]:
+            high, low = take_text(high, low, items, item_data, i)
+            size = np.uint64(items[i, 0])
+        elif sessions[i, 0]:
+            high, low = take(high, low, prefix)
+            high, low = take_text(high, low, sessions, session_data, i)
+            size = np.uint64(sessions[i, 0]) + np.uint64(8)
+        else:
+            return False
+        ids[i, 0], ids[i, 1] = finish(high, low, size)
+    return True
+
+
+def actor_ids(panes: Hashes, actors: Hashes) -> Hashes:
     """What identifies an actor (a hash) of a pane."""
-    return hashes(panes, series[:, 0], series[:, 1], actors.view(np.int64))
+    return mixed(panes, actors)
 
 
 def item_hashes(tenants: pl.Series, items: pl.Series) -> Hashes:

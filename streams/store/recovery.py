@@ -84,8 +84,9 @@ def _stretches(watermark: int, horizon_us: int) -> Iterator[tuple[int, int]]:
 def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
     """Before a usage batch is applied: load its items and panes that are not in memory, and what the dedup index has forgotten."""
     load_items(stored, state, state.absent_items(batch))
-    load_panes(stored, state, state.absent_panes(batch.with_columns(pane_start())))
     old = state.dedup.usage_to_look_up(batch).select("event_id", "prompt_fingerprint", pane_start())
+    if state.rebuilding or len(batch := batch.filter(pl.col("occurred_at") < state.panes_stored_before)):
+        load_panes(stored, state, state.absent_panes(batch.with_columns(pane_start())))
     for part in _parts(old):
         rows = stored.read(
             "recovery/old_usage", kpart=state.partition, ends=state.usage.ends, ids=_distinct(part, "event_id"),
