@@ -1,0 +1,130 @@
+"""The systems that are measured side by side, and how each is configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+Kind = Literal["own", "venv", "java"]
+
+PEERS: Final = Path(__file__).with_name("peers")
+_RESULT: Final = ("records", "tokens", "lines", "panes", "line_tokens", "pane_tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """A process that reads a topic and says what it found (benchmarks/peers/README.md).
+
+    `folder`: below peers/. `most`: of how many events at most it gets, because it is slow; 0: all. `most_quick`: the same with --quick.
+    `says`: the results that it must report.
+    """
+
+    name: str
+    kind: Kind
+    folder: str
+    version_of: str
+    configuration: str
+    most: int = 0
+    most_quick: int = 0
+    extra: tuple[str, ...] = ()
+    says: tuple[str, ...] = _RESULT
+
+    @property
+    def directory(self) -> Path:
+        return PEERS / self.folder
+
+    def events(self, available: int, *, quick: bool) -> int:
+        """How many events of the topic it gets."""
+        return min(self.most_quick if quick else self.most, available) or available
+
+
+LIMITS: Final = (
+    System(
+        "fetch",
+        "venv",
+        "limit",
+        "confluent-kafka",
+        "confluent-kafka consume(10000), fetch.queue.backoff.ms=5; values are not looked at",
+        extra=("fetch",),
+        says=("records",),
+    ),
+    System(
+        "decode",
+        "venv",
+        "limit",
+        "confluent-kafka",
+        "the same, decoded to Arrow by pyruhvro",
+        extra=("decode",),
+        says=("records", "tokens"),
+    ),
+    System(
+        "insert",
+        "venv",
+        "limit",
+        "confluent-kafka",
+        "the same, and every row inserted into a table of the shape of usage_events, 100,000 rows an insert, Arrow over HTTP",
+        extra=("insert",),
+        says=("records", "tokens"),
+    ),
+)
+
+PEER_SYSTEMS: Final = (
+    System(
+        "tokenworth",
+        "own",
+        "tokenworth",
+        "tokenworth",
+        "the product's fetching, decoding and totals; no dedup, no sink, no join",
+    ),
+    System(
+        "flink",
+        "java",
+        "flink",
+        "flink-streaming-java",
+        "DataStream API, keyed state and tumbling event-time windows on the heap, object reuse, no checkpoints, no generic types, Avro reader reused",
+    ),
+    System(
+        "kafka_streams",
+        "java",
+        "kafka_streams",
+        "kafka-streams",
+        "Processor API, in-memory stores per input partition without changelog, no repartition, one thread, Avro reader reused",
+    ),
+    System(
+        "pathway",
+        "venv",
+        "pathway",
+        "pathway",
+        "one thread, raw Kafka input with autogenerate_key, decoding in a Python UDF with fastavro, groupby and reduce",
+        most=500_000,
+        most_quick=100_000,
+    ),
+    System(
+        "bytewax",
+        "venv",
+        "bytewax",
+        "bytewax",
+        "one worker, batches of 10,000, fastavro, stateful_map and fold_window, ordered=False, no recovery",
+        most=300_000,
+        most_quick=60_000,
+    ),
+    System(
+        "quix",
+        "venv",
+        "quix",
+        "quixstreams",
+        "StreamingDataFrame with fastavro, RocksDB state without changelog, tumbling windows",
+        most=100_000,
+        most_quick=30_000,
+    ),
+    System(
+        "faust",
+        "venv",
+        "faust",
+        "faust-streaming",
+        "as its documentation teaches: an agent, tables in memory with changelog, tumbling table",
+        most=20_000,
+        most_quick=6_000,
+    ),
+)
