@@ -14,7 +14,7 @@ _RESULT: Final = ("records", "tokens", "lines", "panes", "line_tokens", "pane_to
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A process that reads a topic and says what it found (benchmarks/peers/README.md).
+    """A process that reads a topic and says what it found (benchmarks/README.md).
 
     `folder`: below peers/. `most`: of how many events at most it gets, because it is slow; 0: all. `most_quick`: the same with --quick.
     `says`: the results that it must report.
@@ -82,21 +82,21 @@ PEER_SYSTEMS: Final = (
         "java",
         "flink",
         "flink-streaming-java",
-        "DataStream API, keyed state and tumbling event-time windows on the heap, object reuse, no checkpoints, no generic types, Avro reader reused",
+        "DataStream API, keyed process functions with state on the heap, object reuse, POJO serialisers, no checkpoints, max.poll.records=10000, Avro reader reused; ParallelGC, 2 GiB heap",
     ),
     System(
         "kafka_streams",
         "java",
         "kafka_streams",
         "kafka-streams",
-        "Processor API, in-memory stores per input partition without changelog, no repartition, one thread, Avro reader reused",
+        "Processor API, in-memory stores per input partition without changelog, no repartition, one thread, max.poll.records=10000, Avro reader reused; ParallelGC, 2 GiB heap",
     ),
     System(
         "pathway",
         "venv",
         "pathway",
         "pathway",
-        "one thread, raw Kafka input with autogenerate_key, decoding in a Python UDF with fastavro, groupby and reduce",
+        "one thread, raw Kafka input with autogenerate_key, a commit a second, fastavro in a Python UDF, groupby and reduce",
         most=500_000,
         most_quick=100_000,
     ),
@@ -105,7 +105,7 @@ PEER_SYSTEMS: Final = (
         "venv",
         "bytewax",
         "bytewax",
-        "one worker, batches of 10,000, fastavro, stateful_map and fold_window, ordered=False, no recovery",
+        "one worker, batches of 10,000, fastavro, fold_final and fold_window (ordered=False, 30 days of waiting), no recovery",
         most=300_000,
         most_quick=60_000,
     ),
@@ -114,7 +114,7 @@ PEER_SYSTEMS: Final = (
         "venv",
         "quix",
         "quixstreams",
-        "StreamingDataFrame with fastavro, RocksDB state without changelog, tumbling windows",
+        "StreamingDataFrame with fastavro, RocksDB state of the message key without changelog, tumbling window, no group_by",
         most=100_000,
         most_quick=30_000,
     ),
@@ -123,7 +123,7 @@ PEER_SYSTEMS: Final = (
         "venv",
         "faust",
         "faust-streaming",
-        "as its documentation teaches: an agent, tables in memory with changelog, tumbling table",
+        "as its documentation teaches: an agent, records, a table and a tumbling table in memory with changelog; no group_by",
         most=20_000,
         most_quick=6_000,
     ),

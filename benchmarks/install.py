@@ -18,7 +18,7 @@ from streams.local.broker import missing_for_kafka
 from streams.local.directory import locked_directory
 
 SCHEMA: Final = Path(__file__).parent.parent / "schemas" / "usage_event" / "1.avsc"
-_JVM: Final = ("-XX:+UseParallelGC", "-Xms1g", "-Xmx1g")
+_JVM: Final = ("-XX:+UseParallelGC", "-Xms2g", "-Xmx2g")
 _PATIENCE_S: Final = 1200.0
 
 

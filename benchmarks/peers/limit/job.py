@@ -2,7 +2,7 @@
 
     python job.py BOOTSTRAP TOPIC RECORDS SCHEMA fetch|decode|insert [CLICKHOUSE TABLE]
 
-CLICKHOUSE is http://host:port/database, TABLE one of the shape of usage_events. Writes the progress lines of benchmarks/peers/README.md.
+CLICKHOUSE is http://host:port/database, TABLE one of the shape of usage_events. Writes the progress lines of benchmarks/README.md.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     python job.py BOOTSTRAP TOPIC RECORDS SCHEMA
 
-Writes the progress lines of benchmarks/peers/README.md.
+Writes the progress lines of benchmarks/README.md.
 """
 
 from __future__ import annotations
