@@ -23,8 +23,8 @@ check: $(READY)  ## lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(READY)  ## two million events, Kafka to windows in ClickHouse: events per second
-	@$(BIN)/tokenworth demo --exit --events 2000000 $(ARGS)
+bench: $(READY)  ## tokenworth beside its limits and its peers (ARGS=--quick: five minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 17 (ARGS="--faults 0": a soak)
 	@$(BIN)/python -m tests.faults $(ARGS)

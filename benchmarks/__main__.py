@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.render import render as write
 from benchmarks.run import NAMES, Options, benchmark
 from benchmarks.screen import Screen
 from streams.errors import TokenworthError
@@ -21,7 +22,7 @@ QUICK_EVENTS, QUICK_RUNS = 1_200_000, 3
 @app.callback(invoke_without_command=True)
 def bench(
     context: typer.Context,
-    quick: Annotated[bool, typer.Option("--quick", help="fewer events and runs: under five minutes")] = False,  # noqa: FBT002
+    quick: Annotated[bool, typer.Option("--quick", help="fewer events and runs: under five minutes")] = False,
     events: Annotated[int, typer.Option(help="usage events; 0 takes the usual number")] = 0,
     runs: Annotated[int, typer.Option(help="runs of each system; 0 takes the usual number")] = 0,
     only: Annotated[str, typer.Option(help=f"names, separated by commas, of: {', '.join(NAMES)}")] = "",
@@ -43,6 +44,16 @@ def bench(
     if json_file is not None:
         json_file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     screen.show(results)
+
+
+@app.command()
+def render(
+    files: Annotated[list[Path], typer.Argument(help="results of --json, newest last")],
+    docs: Annotated[Path, typer.Option(help="where performance.md lies")] = Path("docs"),
+) -> None:
+    """Write docs/performance.md and its plots from stored results."""
+    for path in write([json.loads(file.read_text(encoding="utf-8")) for file in files], docs):
+        typer.echo(path)
 
 
 if __name__ == "__main__":

@@ -34,9 +34,10 @@ class System:
     def directory(self) -> Path:
         return PEERS / self.folder
 
-    def events(self, available: int, *, quick: bool) -> int:
-        """How many events of the topic it gets."""
-        return min(self.most_quick if quick else self.most, available) or available
+    def share(self, events: int, *, quick: bool) -> int:
+        """How many of the first usage events it gets; 0: all."""
+        most = self.most_quick if quick else self.most
+        return most if most < events else 0
 
 
 LIMITS: Final = (

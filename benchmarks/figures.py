@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 from typing import Final
 
@@ -61,7 +62,7 @@ def read_line(line: str) -> dict[str, int] | None:
 
 def figures(samples: Sequence[Sample], rss_bytes: int) -> Figures:
     """What the samples of one run come to. Raises Refused when they are too few or go backwards."""
-    if len(samples) < 2 or any(b.records < a.records for a, b in zip(samples, samples[1:], strict=False)):
+    if len(samples) < 2 or any(b.records < a.records for a, b in pairwise(samples)):
         raise Refused(f"{len(samples)} progress lines do not tell a rate")
     first, last = samples[0], samples[-1]
     half = next(sample for sample in samples if sample.records * 2 >= last.records)
@@ -77,7 +78,11 @@ def _rate(first: Sample, last: Sample, *, cpu: bool) -> float:
 def check(name: str, said: Mapping[str, int], expected: Expected, *, least: Sequence[str] = RESULT) -> None:
     """Raises Refused unless everything in `least` was said and nothing that was said differs from what the traffic comes to."""
     missing = [key for key in least if key not in said]
-    wrong = [f"{key} {said[key]:,} instead of {expected[key]:,}" for key in RESULT if key in said and said[key] != expected[key]]
+    wrong = [
+        f"{key} {said[key]:,} instead of {expected[key]:,}"
+        for key in RESULT
+        if key in said and said[key] != expected[key]
+    ]
     if missing or wrong:
         raise Refused(f"{name} is wrong: {'; '.join(wrong + [f'no {key}' for key in missing])}")
 

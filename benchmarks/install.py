@@ -47,8 +47,9 @@ def version_of(system: System) -> str:
         return version(system.version_of)
     text = _pins(system).read_text(encoding="utf-8")
     if system.kind == "java":
-        return re.findall(r"<version>([\d.]+)</version>", text)[0]
-    found = re.search(rf"^{re.escape(system.version_of)}==(\S+)", text, re.MULTILINE)
+        found = re.search(r"<version>([\d.]+)</version>", text)
+    else:
+        found = re.search(rf"^{re.escape(system.version_of)}==(\S+)", text, re.MULTILINE)
     assert found, f"{system.version_of} is not pinned"
     return found[1]
 
@@ -59,7 +60,7 @@ def _pins(system: System) -> Path:
 
 def _home(system: System) -> Path:
     """A folder for exactly these pins and, where it is compiled, this source."""
-    parts = [_pins(system)] + sorted(system.directory.glob("*.java"))
+    parts = [_pins(system), *sorted(system.directory.glob("*.java"))]
     digest = hashlib.sha256(b"\0".join(part.read_bytes() for part in parts)).hexdigest()[:12]
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "tokenworth" / "peers" / f"{system.folder}-{digest}"

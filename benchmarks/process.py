@@ -69,7 +69,13 @@ def run(
     launch = [sys.executable, "-I", "-S", _LAUNCH, str(os.getpid()), str(int(signal.SIGKILL)), *argv]
     with log.open("ab") as errors:
         process = subprocess.Popen(
-            launch, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=directory, start_new_session=True
+            launch,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=directory,
+            start_new_session=True,
         )
     kill = threading.Timer(timeout_s, _kill, (process,))
     kill.start()
@@ -96,7 +102,9 @@ def _watch(
         rss_bytes = max(rss_bytes, tree.peak_rss_bytes())
         progress(said["records"])
     last = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_TAIL_LINES:]
-    raise Refused(f"it ended after {samples[-1].records if samples else 0:,} records without a result: {' | '.join(last)}")
+    raise Refused(
+        f"it ended after {samples[-1].records if samples else 0:,} records without a result: {' | '.join(last)}"
+    )
 
 
 def _kill(process: subprocess.Popen[str]) -> None:

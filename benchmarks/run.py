@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -28,6 +30,8 @@ from streams.store.client import connect
 
 PARTITIONS: Final = 4
 WORKER: Final = "worker"
+QUICK_S: Final = 210.0
+"""With --quick no system runs again that would not be done by then; making and publishing the input comes before."""
 NAMES: Final = (WORKER, *(system.name for system in (*LIMITS, *PEER_SYSTEMS)))
 _WORKER_CONFIGURATION: Final = "one `tokenworth worker`, default settings, all agents"
 _SCRATCH: Final = "benchmark_rows"
@@ -52,6 +56,10 @@ class Options:
 
     def wants(self, name: str) -> bool:
         return not self.only or name in self.only
+
+    def share(self, system: System) -> int:
+        """How many of the first usage events a system gets; 0: all."""
+        return system.share(self.events, quick=self.quick)
 
 
 def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
@@ -78,8 +86,7 @@ def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
             kafka=stack.kafka, clickhouse=stack.clickhouse, partitions=PARTITIONS, data_dir=Path(directory)
         )
         initialise(settings)
-        shares = sorted({system.events(0, quick=options.quick) for system in systems} - {0})
-        shares = [share for share in shares if share < options.events]
+        shares = sorted({options.share(system) for system in systems} - {0})
         with reporter.counting("publishing", round(1.02 * len(traffic.usage)) + len(traffic.items)) as progress:
             published = publish(settings, traffic, shares, progress)
         bench = _Bench(options, reporter, stack, settings, published, commands)
@@ -90,7 +97,7 @@ def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
         "seconds": {"installing": round(installed - began), "measuring": round(time.monotonic() - installed)},
         "machine": {**machine_facts(), "broker": "tansu" if missing else f"Apache Kafka {KAFKA_VERSION}"},
         "traffic": {**published.facts, "partitions": PARTITIONS, **published.expected[max(published.expected)]},
-        **_results(runs, {system.name: system for system in systems}, published, options),
+        **results_of(runs, {system.name: system for system in systems}, published, options),
         "absent": absent,
     }
 
@@ -99,38 +106,47 @@ class _Bench:
     """The rounds over a running stack. `refused`: the systems without figures, and why."""
 
     def __init__(
-        self, options: Options, reporter: Reporter, stack: Stack, settings: Settings, published: Published, commands: dict[str, list[str]]
+        self,
+        options: Options,
+        reporter: Reporter,
+        stack: Stack,
+        settings: Settings,
+        published: Published,
+        commands: dict[str, list[str]],
     ) -> None:
         self._options, self._reporter, self._stack, self._settings = options, reporter, stack, settings
         self._published, self._commands = published, commands
         self.refused: dict[str, str] = {}
+        self._ends = time.monotonic() + QUICK_S if options.quick else math.inf
+        self._took_s: dict[str, float] = {}
 
     def rounds(self, systems: list[System]) -> dict[str, list[Figures]]:
         """Every system once a round, so that what else the machine does falls on all of them."""
         runs: defaultdict[str, list[Figures]] = defaultdict(list)
         for number in range(self._options.runs):
             if self._options.wants(WORKER):
-                self._try(WORKER, runs, number, lambda number=number: self._worker(number))
+                self._try(WORKER, runs, partial(self._worker, number))
             for system in systems:
                 if number == 0 or not (self._options.quick and system.most_quick):
-                    self._try(system.name, runs, number, lambda system=system: self._system(system))
+                    self._try(system.name, runs, partial(self._system, system))
         return {name: found for name, found in runs.items() if name not in self.refused}
 
-    def _try(
-        self, name: str, runs: dict[str, list[Figures]], number: int, measure: Callable[[], Figures]
-    ) -> None:
-        if name in self.refused:
+    def _try(self, name: str, runs: dict[str, list[Figures]], measure: Callable[[], Figures]) -> None:
+        began = time.monotonic()
+        if name in self.refused or (runs[name] and began + self._took_s[name] > self._ends):
             return
         try:
             found = measure()
         except Refused as error:
             self.refused[name] = error.message
             self._reporter.say(f"{name}: not shown: {error.message}")
-        else:
-            runs[name].append(found)
-            self._reporter.say(
-                f"{name}, run {number + 1}: {found.events_per_s:,.0f} events/s, {found.events_per_cpu_s:,.0f} per CPU second, {found.rss_mb:,.0f} MB"
-            )
+            return
+        runs[name].append(found)
+        self._took_s[name] = time.monotonic() - began
+        self._reporter.say(
+            f"{name}, run {len(runs[name])}: {found.events_per_s:,.0f} events/s, {found.events_per_cpu_s:,.0f} per CPU second, "
+            f"{found.rss_mb:,.0f} MB, took {self._took_s[name]:.0f} s"
+        )
 
     def _worker(self, number: int) -> Figures:
         with self._reporter.counting(f"{WORKER}, run {number + 1}", self._published.records) as progress:
@@ -138,8 +154,15 @@ class _Bench:
 
     def _system(self, system: System) -> Figures:
         published = self._published
-        records = system.events(max(published.topics), quick=self._options.quick)
-        argv = [*self._commands[system.name], self._settings.kafka, published.topics[records], str(records), str(SCHEMA), *system.extra]
+        records = self._options.share(system) or max(published.topics)
+        argv = [
+            *self._commands[system.name],
+            self._settings.kafka,
+            published.topics[records],
+            str(records),
+            str(SCHEMA),
+            *system.extra,
+        ]
         inserts = "insert" in system.extra
         client = connect(self._settings.clickhouse)
         try:
@@ -151,7 +174,11 @@ class _Bench:
                 log = self._stack.logs / f"{system.name}.log"
                 found, said = run_process(argv, records, log, progress, directory=Path(directory))
             check(system.name, said, published.expected[records], least=system.says)
-            if inserts and (rows := client.query(f"SELECT count() FROM {_SCRATCH} FINAL").result_rows[0][0]) != self._options.events:
+            if (
+                inserts
+                and (rows := client.query(f"SELECT count() FROM {_SCRATCH} FINAL").result_rows[0][0])
+                != self._options.events
+            ):
                 raise Refused(f"{rows:,} different rows instead of {self._options.events:,} were inserted")
             return found
         finally:
@@ -159,7 +186,7 @@ class _Bench:
             client.close()
 
 
-def _results(
+def results_of(
     runs: dict[str, list[Figures]], systems: dict[str, System], published: Published, options: Options
 ) -> dict[str, Any]:
     """`worker`, `limit` (the insert), `limits` and `peers` as far as they were measured."""
@@ -168,11 +195,15 @@ def _results(
         if name == WORKER:
             return summary(runs[name], events=published.records, configuration=_WORKER_CONFIGURATION)
         system = systems[name]
-        events = system.events(max(published.topics), quick=options.quick)
+        events = options.share(system) or max(published.topics)
         return summary(runs[name], events=events, version=version_of(system), configuration=system.configuration)
 
     limits = {system.name: of(system.name) for system in LIMITS if system.name in runs}
     results: dict[str, Any] = {WORKER: of(WORKER)} if WORKER in runs else {}
     if "insert" in limits:
         results["limit"] = limits["insert"]
-    return {**results, "limits": limits, "peers": {system.name: of(system.name) for system in PEER_SYSTEMS if system.name in runs}}
+    return {
+        **results,
+        "limits": limits,
+        "peers": {system.name: of(system.name) for system in PEER_SYSTEMS if system.name in runs},
+    }

@@ -44,7 +44,10 @@ class Screen:
         for title, found in rows(results):
             table.add_row(
                 title,
-                *(f"{found[name]:,.0f}" for name in ("events_per_cpu_s", "warm_events_per_cpu_s", "events_per_s", "rss_mb")),
+                *(
+                    f"{found[name]:,.0f}"
+                    for name in ("events_per_cpu_s", "warm_events_per_cpu_s", "events_per_s", "rss_mb")
+                ),
                 ratio(found, results.get("worker")),
                 str(len(found["runs"]["events_per_s"])),
                 f"{found['events']:,}",

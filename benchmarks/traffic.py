@@ -46,9 +46,7 @@ def make(events: int) -> Traffic:
     return make_traffic(seed=SEED, days=DAYS, teams=max(2, events // EVENTS_PER_TEAM), events=events, end_us=_END_US)
 
 
-def publish(
-    settings: Settings, traffic: Traffic, shares: Sequence[int], progress: Callable[[int], None]
-) -> Published:
+def publish(settings: Settings, traffic: Traffic, shares: Sequence[int], progress: Callable[[int], None]) -> Published:
     """Publish the traffic, late and repeated records included, to the input topics, and its first usage events to a topic for each of `shares`.
 
     Records that no worker can use are left out: no peer has a place for them. The input topics exist.

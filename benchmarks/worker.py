@@ -54,7 +54,9 @@ def run_worker(stack: Stack, settings: Settings, number: int, progress: Callable
         found = figures(samples, tree.peak_rss_bytes())
         counts = read(client, "results/records").row(0, named=True)
         if counts["dead"] or counts["consumed"] != wanted:
-            raise Refused(f"of {wanted:,} records {counts['consumed']:,} were consumed, {counts['dead']:,} as dead letters")
+            raise Refused(
+                f"of {wanted:,} records {counts['consumed']:,} were consumed, {counts['dead']:,} as dead letters"
+            )
         return found
     finally:
         stack.release(worker)

@@ -86,9 +86,7 @@ source = KafkaSource([BOOTSTRAP], [TOPIC], starting_offset=OFFSET_BEGINNING, tai
 usage = op.map("decode", op.input("usage", flow, source), decode)
 
 of_items = op.filter("with an item", usage, lambda event: event["work_item_id"] is not None)
-by_line = op.key_on(
-    "line", of_items, lambda e: f"{e['work_item_id']}\t{e['team']}\t{e['tool']}\t{e['model']}"
-)
+by_line = op.key_on("line", of_items, lambda e: f"{e['work_item_id']}\t{e['team']}\t{e['tool']}\t{e['model']}")
 op.output("lines", op.fold_final("line totals", by_line, lambda: [0, 0, 0, 0], add), Collector("lines"))
 
 by_group = op.key_on("group", usage, lambda e: f"{e['team']}\t{e['tool']}\t{e['model']}")

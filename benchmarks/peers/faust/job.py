@@ -99,7 +99,7 @@ async def total(stream: Any) -> None:
             lines[line] = [a + b for a, b in zip(lines[line], measures, strict=True)]
         panes[group] = [a + b for a, b in zip(panes[group].value(), measures, strict=True)]
         read += 1
-        if read == 1 or read == RECORDS or read % max(RECORDS // 100, 1) == 0:
+        if read in {1, RECORDS} or read % max(RECORDS // 100, 1) == 0:
             say(records=read)
         if read == RECORDS:
             finish()

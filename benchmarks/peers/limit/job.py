@@ -63,7 +63,11 @@ def main() -> None:
     if until == "insert":
         url = urlsplit(to[0])
         client = clickhouse_connect.get_client(
-            host=url.hostname, port=url.port, database=url.path.strip("/"), compress=False, autogenerate_session_id=False
+            host=url.hostname,
+            port=url.port,
+            database=url.path.strip("/"),
+            compress=False,
+            autogenerate_session_id=False,
         )
     count = tokens = 0
     waiting: list[pa.Table] = []

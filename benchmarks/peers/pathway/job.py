@@ -66,14 +66,14 @@ class Usage(pw.Schema):
 def keep(into: dict[Any, tuple[int, int]]) -> Any:
     """A subscriber that keeps the latest totals of each key."""
 
-    def on_change(key: pw.Pointer[Any], row: dict[str, Any], time: int, is_addition: bool) -> None:  # noqa: FBT001, ARG001
+    def on_change(key: pw.Pointer[Any], row: dict[str, Any], time: int, is_addition: bool) -> None:
         if is_addition:
             into[key] = row["events"], row["tokens"]
 
     return on_change
 
 
-def finish(time: int) -> None:  # noqa: ARG001
+def finish(time: int) -> None:
     """Ends the process once the panes hold everything: a stream has no end."""
     if sum(events for events, _ in panes.values()) == RECORDS == sum(e for e, _ in lines.values()) + without_item[0]:
         say(records=RECORDS)
@@ -87,7 +87,7 @@ def finish(time: int) -> None:  # noqa: ARG001
 without_item = [0]
 
 
-def count_without(key: pw.Pointer[Any], row: dict[str, Any], time: int, is_addition: bool) -> None:  # noqa: FBT001, ARG001
+def count_without(key: pw.Pointer[Any], row: dict[str, Any], time: int, is_addition: bool) -> None:
     """Events that have no line."""
     if is_addition:
         without_item[0] = row["events"]
@@ -110,10 +110,14 @@ SUMS: Any = {
 }
 of_items = usage.filter(pw.this.item != "")
 pw.io.subscribe(
-    of_items.groupby(pw.this.item, pw.this.team, pw.this.tool, pw.this.model).reduce(**SUMS), keep(lines), on_time_end=finish
+    of_items.groupby(pw.this.item, pw.this.team, pw.this.tool, pw.this.model).reduce(**SUMS),
+    keep(lines),
+    on_time_end=finish,
 )
 pw.io.subscribe(usage.filter(pw.this.item == "").reduce(events=pw.reducers.count()), count_without, on_time_end=finish)
 pw.io.subscribe(
-    usage.groupby(pw.this.team, pw.this.tool, pw.this.model, pw.this.pane).reduce(**SUMS), keep(panes), on_time_end=finish
+    usage.groupby(pw.this.team, pw.this.tool, pw.this.model, pw.this.pane).reduce(**SUMS),
+    keep(panes),
+    on_time_end=finish,
 )
 pw.run(monitoring_level=pw.MonitoringLevel.NONE)

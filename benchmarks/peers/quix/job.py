@@ -47,7 +47,7 @@ class Avro(Deserializer):
         }
 
 
-def occurred_ms(event: dict[str, Any], headers: Any, timestamp: float, timestamp_type: Any) -> int:  # noqa: ARG001
+def occurred_ms(event: dict[str, Any], headers: Any, timestamp: float, timestamp_type: Any) -> int:
     """Event time, which decides on the window."""
     return int(event["at_ms"])
 
@@ -57,7 +57,7 @@ def plus(a: list[int] | None, b: list[int]) -> list[int]:
     return b if a is None else [x + y for x, y in zip(a, b, strict=True)]
 
 
-def add_to_line(event: dict[str, Any], key: bytes, timestamp: int, headers: Any, state: State) -> None:  # noqa: ARG001
+def add_to_line(event: dict[str, Any], key: bytes, timestamp: int, headers: Any, state: State) -> None:
     """Running totals of a line."""
     total = plus(state.get(event["group"]), event["measures"])
     state.set(event["group"], total)
@@ -70,12 +70,12 @@ def add_to_pane(totals: dict[str, list[int]], event: dict[str, Any]) -> dict[str
     return totals
 
 
-def keep(window: dict[str, Any], key: bytes, timestamp: int, headers: Any) -> None:  # noqa: ARG001
+def keep(window: dict[str, Any], key: bytes, timestamp: int, headers: Any) -> None:
     """Keeps the latest totals of a window and ends with the last record."""
     global read  # noqa: PLW0603
     panes[key, window["start"]] = window["value"]
     read += 1
-    if read == 1 or read == RECORDS or read % max(RECORDS // 100, 1) == 0:
+    if read in {1, RECORDS} or read % max(RECORDS // 100, 1) == 0:
         say(records=read)
     if read == RECORDS:
         app.stop()

@@ -66,7 +66,12 @@ async def main() -> None:
                 say(records=1)
             batch = joined(TP(*part), 0, 0, chunks)
             decoded = decode(
-                USAGE_TOPIC, batch.values, batch.offsets, batch.appended_at, partition=part.partition, partitions=partitions
+                USAGE_TOPIC,
+                batch.values,
+                batch.offsets,
+                batch.appended_at,
+                partition=part.partition,
+                partitions=partitions,
             )
             job.apply(decoded.frame)
             count += len(batch.values)
