@@ -17,7 +17,8 @@ from streams.errors import SetupError
 from streams.local.broker import missing_for_kafka
 from streams.local.directory import locked_directory
 
-SCHEMA: Final = Path(__file__).parent.parent / "schemas" / "usage_event" / "1.avsc"
+ROOT: Final = Path(__file__).parent.parent
+SCHEMA: Final = ROOT / "schemas" / "usage_event" / "1.avsc"
 _JVM: Final = ("-XX:+UseParallelGC", "-Xms2g", "-Xmx2g")
 _PATIENCE_S: Final = 1200.0
 
@@ -27,13 +28,18 @@ def command(system: System) -> list[str]:
 
     Raises SetupError when it cannot be installed: no Java, no Maven, no network, no wheel for this Python.
     """
-    job = str(system.directory / "job.py")
     if system.kind == "own":
-        return [sys.executable, job]
+        return [sys.executable, "-m", f"benchmarks.peers.{system.folder}.job"]
     made = _install(system)
     if system.kind == "venv":
-        return [str(made / "venv" / "bin" / "python"), job]
-    return ["java", *_JVM, "-cp", f"{made / 'classes'}{os.pathsep}{made / 'lib'}/*", "Job"]
+        return [str(made / "venv" / "bin" / "python"), str(system.directory / "job.py")]
+    return [java(), *_JVM, "-cp", f"{made / 'classes'}{os.pathsep}{made / 'lib'}/*", "Job"]
+
+
+def java() -> str:
+    """The Java that also runs the broker."""
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
 
 
 def is_installed(system: System) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from benchmarks.catalog import LIMITS, PEER_SYSTEMS, System
 from benchmarks.figures import Figures, Refused, check, summary
-from benchmarks.install import SCHEMA, command, is_installed, version_of
+from benchmarks.install import ROOT, SCHEMA, command, is_installed, version_of
 from benchmarks.machine import machine_facts
 from benchmarks.process import run as run_process
 from benchmarks.traffic import Published, make, publish
@@ -78,7 +78,7 @@ def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
     systems = [system for system in systems if system.name in commands]
     installed = time.monotonic()
     reporter.say(f"making {options.events:,} usage events; starting broker and ClickHouse")
-    traffic = make(options.events)
+    facts, traffic = machine_facts(), make(options.events)
     with tempfile.TemporaryDirectory(prefix="tokenworth-bench-") as directory, Stack(Path(directory)) as stack:
         if missing := missing_for_kafka():
             reporter.say(f"broker: Tansu instead of Apache Kafka: {missing}")
@@ -89,13 +89,14 @@ def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
         shares = sorted({options.share(system) for system in systems} - {0})
         with reporter.counting("publishing", round(1.02 * len(traffic.usage)) + len(traffic.items)) as progress:
             published = publish(settings, traffic, shares, progress)
+        del traffic
         bench = _Bench(options, reporter, stack, settings, published, commands)
         runs = bench.rounds(systems)
         absent |= bench.refused
     return {
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": {"installing": round(installed - began), "measuring": round(time.monotonic() - installed)},
-        "machine": {**machine_facts(), "broker": "tansu" if missing else f"Apache Kafka {KAFKA_VERSION}"},
+        "machine": {**facts, "broker": "tansu" if missing else f"Apache Kafka {KAFKA_VERSION}"},
         "traffic": {**published.facts, "partitions": PARTITIONS, **published.expected[max(published.expected)]},
         **results_of(runs, {system.name: system for system in systems}, published, options),
         "absent": absent,
@@ -170,20 +171,23 @@ class _Bench:
                 client.command(f"DROP TABLE IF EXISTS {_SCRATCH}")
                 client.command(f"CREATE TABLE {_SCRATCH} AS usage_events")
                 argv += [self._settings.clickhouse, _SCRATCH]
-            with tempfile.TemporaryDirectory() as directory, self._reporter.counting(system.name, records) as progress:
-                log = self._stack.logs / f"{system.name}.log"
-                found, said = run_process(argv, records, log, progress, directory=Path(directory))
+            log = self._stack.logs / f"{system.name}.log"
+            with tempfile.TemporaryDirectory() as scratch, self._reporter.counting(system.name, records) as progress:
+                directory = ROOT if system.kind == "own" else Path(scratch)
+                found, said = run_process(argv, records, log, progress, directory=directory)
             check(system.name, said, published.expected[records], least=system.says)
-            if (
-                inserts
-                and (rows := client.query(f"SELECT count() FROM {_SCRATCH} FINAL").result_rows[0][0])
-                != self._options.events
-            ):
-                raise Refused(f"{rows:,} different rows instead of {self._options.events:,} were inserted")
+            if inserts:
+                self._check_rows(client)
             return found
         finally:
             client.command(f"DROP TABLE IF EXISTS {_SCRATCH}")
             client.close()
+
+    def _check_rows(self, client: Any) -> None:
+        """Repeated events make one row, as in usage_events."""
+        rows = client.query(f"SELECT count() FROM {_SCRATCH} FINAL").result_rows[0][0]
+        if rows != self._options.events:
+            raise Refused(f"{rows:,} different rows instead of {self._options.events:,} were inserted")
 
 
 def results_of(

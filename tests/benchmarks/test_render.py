@@ -55,13 +55,13 @@ def test_the_plot_is_well_formed_and_has_a_bar_a_system() -> None:
 
 def test_the_rest_of_the_page_stays(tmp_path: Path) -> None:
     page = tmp_path / "performance.md"
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    page.write_text(f"before\n{BEGIN}\nstale\n{END}\nafter\n")
     render([stored()], tmp_path)
     render([stored()], tmp_path)
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith(f"{END}\nafter\n")
-    assert "old" not in text
+    assert "stale" not in text
     assert text.count("| flink") == 1
     assert (tmp_path / "performance" / "peers.svg").exists()
 
