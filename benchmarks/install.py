@@ -74,10 +74,10 @@ def _home(system: System) -> Path:
 
 def _install(system: System) -> Path:
     home = _home(system)
+    if system.kind == "java" and (missing := missing_for_kafka()):
+        raise SetupError(missing)
     if is_installed(system):
         return home
-    if system.kind == "java" and (missing := missing_for_kafka() or _no_maven()):
-        raise SetupError(missing)
     with locked_directory(home, patience_s=_PATIENCE_S):
         if not is_installed(system):
             try:
@@ -87,10 +87,6 @@ def _install(system: System) -> Path:
                 raise SetupError(f"{system.name} cannot be installed: {' '.join(said[-2:])}") from error
             (home / "ready").touch()
     return home
-
-
-def _no_maven() -> str:
-    return "" if shutil.which("mvn") else "mvn was not found"
 
 
 def _build_jars(system: System, home: Path) -> None:

@@ -71,7 +71,7 @@ def benchmark(options: Options, reporter: Reporter) -> dict[str, Any]:
     for system in systems:
         try:
             if not is_installed(system):
-                reporter.say(f"installing {system.name} {version_of(system)}, once")
+                reporter.say(f"installing {system.folder}, once")
             commands[system.name] = command(system)
         except SetupError as error:
             absent[system.name] = error.message
