@@ -23,8 +23,8 @@ check: $(READY)  ## lint, format, types and import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(READY)  ## two million events, Kafka to windows in ClickHouse: events per second
-	@$(BIN)/tokenworth demo --exit --events 2000000 $(ARGS)
+bench: $(READY)  ## tokenworth beside its limits and its peers (ARGS=--quick: five minutes)
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 17 (ARGS="--faults 0": a soak)
 	@$(BIN)/python -m tests.faults $(ARGS)
@@ -32,6 +32,7 @@ faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 1
 lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade takes newer ones)
 	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	@echo hatchling | $(COMPILE) --extra worker --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
+	@for peer in benchmarks/peers/*/requirements.in; do $(COMPILE) --python-version 3.11 $$peer --output-file $${peer%.in}.lock || exit 1; done
 
 simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--first 1 --seeds 100000"
 	@$(BIN)/python -m tests.simulation $(ARGS)

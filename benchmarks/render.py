@@ -1,0 +1,95 @@
+"""Stored results as a page and a plot: docs/performance.md between its two marks, and docs/performance/peers.svg."""
+
+from __future__ import annotations
+
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.screen import ratio, rows
+
+BEGIN: Final = "<!-- written by `python -m benchmarks render` -->"
+END: Final = "<!-- end -->"
+_NEW_PAGE: Final = (
+    f"# Performance\n\nHow it is measured: [benchmarks/README.md](../benchmarks/README.md).\n\n{BEGIN}\n{END}\n"
+)
+
+_WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 860, 220, 90, 16, 12
+_COLOURS: Final = {"worker": "#0b6e4f", "limit": "#9aa5b1", "tokenworth": "#0b6e4f"}
+_OTHER: Final = "#c8553d"
+
+
+def render(results: list[dict[str, Any]], docs: Path) -> list[Path]:
+    """Write page and plots of these results, newest last; returns what was written. The rest of an existing page stays."""
+    page, folder = docs / "performance.md", docs / "performance"
+    folder.mkdir(parents=True, exist_ok=True)
+    parts, written = [], []
+    for number, result in enumerate(results, 1):
+        plot = folder / ("peers.svg" if number == len(results) else f"peers-{number}.svg")
+        plot.write_text(bars(result), encoding="utf-8")
+        written.append(plot)
+        parts.append(f"{section(result)}\n\n![events per CPU second](performance/{plot.name})\n")
+    text = page.read_text(encoding="utf-8") if page.exists() else _NEW_PAGE
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    page.write_text("\n".join([head + BEGIN, *parts, END + tail]), encoding="utf-8")
+    return [page, *written]
+
+
+def section(result: dict[str, Any]) -> str:
+    """The table of one result, in Markdown, with its machine, input and configurations."""
+    machine, traffic = result["machine"], result["traffic"]
+    facts = (
+        f"{result['made_at'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_mb'] // 1000} GB, {machine['kernel']}, "
+        f"Python {machine['python']}, Java {machine['java']}, {machine['broker']}. "
+        f"{traffic['usage_events']:,} usage events of {traffic['teams']} teams in {traffic['days']} days, {traffic['lines']:,} lines, "
+        f"{traffic['panes']:,} panes, {traffic['partitions']} partitions. Medians; least and most in brackets."
+    )
+    lines = [
+        facts,
+        "",
+        "| system | events / CPU s | warm | events / s | peak MB | per CPU s, worker = 1 | runs x events |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    found = rows(result)
+    for title, figures in found:
+        cells = [_spread(figures, name) for name in ("events_per_cpu_s", "warm_events_per_cpu_s", "events_per_s")]
+        runs = len(figures["runs"]["events_per_s"])
+        lines.append(
+            f"| {title} | {' | '.join(cells)} | {figures['rss_mb']:,.0f} | {ratio(figures, result.get('worker'))} "
+            f"| {runs} x {figures['events']:,} |"
+        )
+    lines += [f"| {name} | absent: {reason} | | | | | |" for name, reason in result["absent"].items()]
+    return "\n".join([*lines, "", *(f"- {title}: {figures['configuration']}." for title, figures in found)])
+
+
+def _spread(figures: dict[str, Any], name: str) -> str:
+    runs = figures["runs"][name]
+    return f"{figures[name]:,.0f}" + (f" ({min(runs):,.0f}-{max(runs):,.0f})" if len(runs) > 1 else "")
+
+
+def bars(result: dict[str, Any]) -> str:
+    """A bar per system, its length events per CPU second; the thin line ends at the figure of the second half."""
+    found = rows(result)
+    most = max((max(f["events_per_cpu_s"], f["warm_events_per_cpu_s"]) for _, f in found), default=1.0) or 1.0
+    scale = (_WIDTH - _LEFT - _RIGHT) / most
+    height = 46 + len(found) * (_BAR + _GAP)
+    drawn = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="sans-serif" font-size="12">',
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
+        f'<text x="{_LEFT}" y="20" font-size="13">events per CPU second; thin: the second half of the run</text>',
+    ]
+    for number, (title, figures) in enumerate(found):
+        top, length = 34 + number * (_BAR + _GAP), figures["events_per_cpu_s"] * scale
+        warm = figures["warm_events_per_cpu_s"] * scale
+        colour = next((colour for start, colour in _COLOURS.items() if title.startswith(start)), _OTHER)
+        middle = top + _BAR / 2
+        drawn += [
+            f'<text x="{_LEFT - 8}" y="{middle + 4}" text-anchor="end">{escape(title)}</text>',
+            f'<rect x="{_LEFT}" y="{top}" width="{max(length, 1):.1f}" height="{_BAR}" fill="{colour}"/>',
+            f'<line x1="{_LEFT}" x2="{_LEFT + warm:.1f}" y1="{middle}" y2="{middle}" stroke="#1f2933" stroke-width="2"/>',
+            f'<text x="{_LEFT + max(length, warm) + 6:.1f}" y="{middle + 4}">{figures["events_per_cpu_s"]:,.0f}</text>',
+        ]
+    return "\n".join([*drawn, "</svg>", ""])
