@@ -225,8 +225,8 @@ def add_to_panes(
 
 
 @compiled
-def lines_of(items: Items, lines: Lines, rows: Array, out: Array) -> Number:
-    """The lines of items, one item after the other; returns how many there are, also those for which `out` had no room."""
+def lines_of(items: Items, lines: Lines, rows: Array, out: Array, ends: Array) -> Number:
+    """The lines of items, one item after the other, and where those of each end; returns how many there are, also those that had no room."""
     found = 0
     for i in range(len(rows)):
         line = items.line[rows[i]] - 1
@@ -235,6 +235,7 @@ def lines_of(items: Items, lines: Lines, rows: Array, out: Array) -> Number:
                 out[found] = line
             found += 1
             line = lines.next[line] - 1
+        ends[i] = found
     return found
 
 

@@ -131,14 +131,14 @@ class Memory:
 
     # --- reading --------------------------------------------------------------------------------------------------------------------
 
-    def lines_of(self, items: Rows) -> Rows:
-        """The rows of all lines of items."""
-        out = np.empty(4 * len(items), np.int32)
-        found = lines_of(self._items(), self._lines(), given(items), out)
+    def lines_of(self, items: Rows) -> tuple[Rows, Array]:
+        """The rows of the lines of items, one item after the other, and where those of each item end."""
+        out, ends = np.empty(4 * len(items), np.int32), np.empty(len(items), np.int64)
+        found = lines_of(self._items(), self._lines(), given(items), out, ends)
         if found > len(out):
             out = np.empty(found, np.int32)
-            lines_of(self._items(), self._lines(), given(items), out)
-        return out[:found]
+            lines_of(self._items(), self._lines(), given(items), out, ends)
+        return out[:found], ends
 
     def names(self, items: Rows) -> pl.DataFrame:
         """ITEM_KEY of items."""
@@ -173,7 +173,7 @@ class Memory:
     def drop_items(self, rows: Rows) -> None:
         """Forget items and their lines."""
         self._text_live -= int(_long(self.items["name"][rows][:, :, 0]).sum())
-        self.lines.drop(self.lines_of(rows))
+        self.lines.drop(self.lines_of(rows)[0])
         self.items.drop(rows)
         if self._text_used > LEAST_TEXT and 2 * self._text_live < self._text_used:
             text = np.empty(max(2 * self._text_live, LEAST_TEXT), np.uint8)

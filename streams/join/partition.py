@@ -10,7 +10,7 @@ No I/O. What a batch needs and memory does not hold, the caller reads from the s
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -145,15 +145,18 @@ class JoinPartition:
         """Take stored rows of keys that are not in memory (of an item all at once); they do not count as touched."""
         self._memory.load_lines(self._place(lines), lines)
         names = pl.DataFrame([item[:2] for item in items], schema=dict.fromkeys(ITEM_KEY, pl.String), orient="row")
-        for row, (_, _, history, booked, trusted) in zip(self._place(names).tolist(), items, strict=True):
-            state = self._state(row)
-            state.history = sorted(history)
-            self._memory.items["folded"][row] = bool(history)
-            if not trusted:
-                self._fold(row)
-            if not history and not booked:  # a row that no event confirms
-                self._memory.items.touch(np.array([row], np.int32))
-            state.booked |= booked
+        rows = self._place(names)
+        for row, (_, _, history, booked, _) in zip(rows.tolist(), items, strict=True):
+            self._states[row] = ItemState(sorted(history), booked)
+        self._memory.items["folded"][rows] = [bool(history) for _, _, history, _, _ in items]
+        # What a stored item has left since it was booked as stored must be marked: the bookings of now count besides those.
+        doubtful = rows[np.array([not trusted for *_, trusted in items], np.bool_)]
+        stored = {row: self._states[row].booked for row in doubtful.tolist()}
+        self._folded(doubtful)
+        for row, booked in stored.items():
+            self._states[row].booked |= booked
+        nothing = [not history and not booked for _, _, history, booked, _ in items]  # rows that no event confirms
+        self._memory.items.touch(rows[np.array(nothing, np.bool_)])
         self._memory.load_panes(panes, self.watermark, self._next_cut)
 
     def touch_items(self, keys: pl.DataFrame) -> None:
@@ -161,7 +164,7 @@ class JoinPartition:
         memory = self._memory
         rows = memory.items.find(item_keys(keys))
         rows = self._place(keys.filter(rows >= 0))
-        memory.lines.touch(memory.lines_of(rows))
+        memory.lines.touch(memory.lines_of(rows)[0])
         known = [row for row in rows.tolist() if (state := self._states.get(row)) and (state.history or state.booked)]
         memory.items.touch(np.array(known, np.int32))
 
@@ -268,25 +271,28 @@ class JoinPartition:
     def cut(self) -> Touched:
         """The result rows touched since the last cut."""
         memory = self._memory
-        items = sorted(
-            map(self._fold, memory.items.take_touched().tolist()), key=lambda row: (row.tenant, row.work_item_id)
-        )
         touched = Touched(
             self._next_cut,
             memory.line_frame(memory.lines.take_touched()),
             memory.pane_frame(memory.panes.take_touched()),
             pl.concat(self._new_actors) if self._new_actors else pl.DataFrame(schema=ACTOR_SCHEMA),
-            items,
+            sorted(self._folded(memory.items.take_touched()), key=lambda row: (row.tenant, row.work_item_id)),
         )
         self._next_cut += 1
         self._new_actors = []
         return touched
 
-    def _fold(self, row: int) -> ItemRow:
-        rows = np.array([row], np.int32)
-        tenant, work_item_id = self._memory.names(rows).row(0)
+    def _folded(self, rows: Rows) -> list[ItemRow]:
+        """Items as they stand, which also is where they are booked from now on."""
+        names = self._memory.names(rows).iter_rows()
+        return [
+            self._fold(row, tenant, work_item_id, lines)
+            for row, (tenant, work_item_id), lines in zip(rows.tolist(), names, self._item_lines(rows), strict=True)
+        ]
+
+    def _fold(self, row: int, tenant: str, work_item_id: str, lines: list[Line]) -> ItemRow:
         state = self._state(row)
-        outcome = fold(work_item_id, state.history, self._item_lines(rows), self.rules, self.prices)
+        outcome = fold(work_item_id, state.history, lines, self.rules, self.prices)
         booked = {(b.at // PANE_US * PANE_US, b.team, b.tool, b.model, b.work_class) for b in outcome.bookings}
         marks = [
             Booking(at, "moved", team, tool, model, work_class, NO_AMOUNTS)
@@ -295,15 +301,16 @@ class JoinPartition:
         state.booked = booked
         return ItemRow(tenant, work_item_id, state.history.copy(), outcome, outcome.bookings + marks)
 
-    def _item_lines(self, items: Rows) -> list[Line]:
-        if not len(rows := self._memory.lines_of(items)):
-            return []
-        lines = self._memory.line_frame(rows).select("usage_day", "team", "tool", "model", *FOLDED)
-        # Without requests it is a stored row that raw events do not confirm.
-        return [line for line in map(Line._make, lines.iter_rows()) if line.requests]
+    def _item_lines(self, items: Rows) -> Iterator[list[Line]]:
+        rows, ends = self._memory.lines_of(items)
+        lines = [Line._make(values) for values in self._memory.line_frame(rows).select(Line._fields).iter_rows()]
+        begin = 0
+        for end in ends.tolist():
+            # Without requests it is a stored row that raw events do not confirm.
+            yield [line for line in lines[begin:end] if line.requests]
+            begin = end
 
 
-FOLDED: Final = ("requests", "known_requests", "incomplete_events", "tokens", "standard_cost_micro_usd")
 NO_AMOUNTS: Final = (0,) * len(OUTCOME_MEASURES)
 
 

@@ -15,11 +15,11 @@ from typing import Any, Final
 import polars as pl
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
+from streams.join.totals import Totals
 
 from streams.agents.batches import joined, read_fetches_as_chunks
 from streams.config import USAGE_TOPIC
 from streams.events.decode import decode
-from streams.join.totals import Totals
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS
 
 LINE: Final = ["work_item_id", "team", "tool", "model"]
