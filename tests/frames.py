@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
+import xxhash
 
 from streams.events.keys import usage_key
 
@@ -34,6 +35,11 @@ _OPTIONAL = (
     "link_value",
     "resolution",
 )
+
+
+def item_hash(tenant: str, work_item_id: str) -> int:
+    """As ClickHouse makes it of a stored item."""
+    return xxhash.xxh64_intdigest(f"{tenant}/{work_item_id}".encode())
 
 
 def usage_frame(events: Sequence[dict[str, Any]], offset: int = 0) -> pl.DataFrame:

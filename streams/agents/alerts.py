@@ -139,7 +139,7 @@ class AlertAgent:
     @staticmethod
     def _judge(part: Judged, batch: Batch) -> list[Alert]:
         changes: list[Alert] = []
-        for value in batch.values:
+        for value in batch.records:
             if not value:
                 continue
             try:

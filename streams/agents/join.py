@@ -255,7 +255,7 @@ class JoinAgent:
             )
         decoded = decode(
             topic,
-            batch.values,
+            batch.records,
             batch.offsets,
             batch.appended_at,
             partition=batch.tp.partition,
@@ -269,7 +269,7 @@ class JoinAgent:
             hydrate_items(self.stored, state, decoded.frame)
             new = state.apply_items(decoded.frame)
         applied = decoded.frame if new.all() else decoded.frame.filter(new)
-        repeated = None if new.all() else Duplicates.of(topic, decoded.frame.filter(~new), batch.offsets, batch.values)
+        repeated = None if new.all() else Duplicates.of(topic, decoded.frame.filter(~new), batch.offsets, batch.records)
         read_side.next_offset = batch.end
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)

@@ -16,9 +16,8 @@ import structlog
 
 from streams.agents.context import Context
 from streams.agents.positions import Start
-from streams.join.batch import actors
 from streams.join.flush import FlushBuffer
-from streams.join.partition import JoinPartition
+from streams.join.partition import JoinPartition, computed
 from streams.store.rebuilds import (
     ALWAYS_US,
     Rebuild,
@@ -116,9 +115,7 @@ class Rebuilding:
             panes = panes_of(stored, rebuild, hour)
             load_panes(stored, state, state.absent_panes(panes))
             state.touch_panes(panes)
-            raw = usage_of_panes(stored, state, panes)
-            if len(raw):
-                state.add_actors(actors(raw))
+            state.add_actors(computed(usage_of_panes(stored, state, panes), state.prices).actors)
         part.touch()
         if hours:
             return rebuild.further(len(hours), [str(hours[-1])])

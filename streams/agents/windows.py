@@ -224,7 +224,7 @@ class WindowAgent:
 
     @staticmethod
     def _apply(part: Updates, engine: WindowEngine, batch: Batch) -> None:
-        for value in batch.values:
+        for value in batch.records:
             if not value:
                 continue
             try:

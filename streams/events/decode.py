@@ -6,7 +6,6 @@ nothing but itself, its append time and its partition: not on the cut of the bat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -17,15 +16,14 @@ import polars as pl
 from streams.events.bounds import MAX_SIZE_MILLI
 from streams.events.dead_letter import DeadLetter, Reason
 from streams.events.partition_column import partitions_of
-from streams.events.reader import EventReader, empty_columns, reader_of
+from streams.events.reader import empty_columns, reader_of
+from streams.events.records import Records
 from streams.events.schemas import EVENT_NAMES, EventName, WriterSchemas, latest
 from streams.events.validate import refusals
 from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
 
 EVENT_OF_TOPIC: Final[dict[str, EventName]] = {"usage-events": "usage_event", "work-item-events": "work_item_event"}
 Positions = npt.NDArray[np.int64]
-_SMALL_BLOCK: Final = 16
-"""Blocks of this size are examined record by record: halving further costs more than it saves."""
 _SHIPPED: Final = WriterSchemas()
 
 
@@ -49,7 +47,7 @@ class _Refused(NamedTuple):
 
 def decode(
     topic: str,
-    values: Sequence[bytes | None],
+    records: Records,
     offsets: npt.NDArray[np.int64],
     appended_at: npt.NDArray[np.int64],
     *,
@@ -60,12 +58,12 @@ def decode(
 ) -> Decoded:
     """Decode and check the records of one partition of an input topic.
 
-    `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `values`. `partitions`: of the
+    `offsets` ascending, `appended_at` in micro-seconds since epoch, both as long as `records`. `partitions`: of the
     topic. `fallback`: read every record with fastavro; the result is the same. Raises RegistryUnavailable when a configured
     schema registry does not answer; nothing about a record raises.
     """
     event = EVENT_OF_TOPIC[topic]
-    frame, index, refused = _read(event, values, schemas, fallback=fallback)
+    frame, index, refused = _read(event, records, schemas, fallback=fallback)
     frame = _normalised(event, frame).with_columns(
         pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])
     )
@@ -80,7 +78,7 @@ def decode(
         frame, index = _without(frame, index, refused)
     refused.sort()
     dead = [
-        DeadLetter(topic, partition, int(offsets[i]), int(appended_at[i]), reason, detail, len(values[i] or b""))
+        DeadLetter(topic, partition, int(offsets[i]), int(appended_at[i]), reason, detail, len(records[i] or b""))
         for i, reason, detail in refused
     ]
     return Decoded(frame, dead)
@@ -95,16 +93,17 @@ def _without(frame: pl.DataFrame, index: Positions, refused: list[_Refused]) -> 
 
 
 def _read(
-    event: EventName, values: Sequence[bytes | None], schemas: WriterSchemas, *, fallback: bool
+    event: EventName, records: Records, schemas: WriterSchemas, *, fallback: bool
 ) -> tuple[pl.DataFrame, Positions, list[_Refused]]:
-    """The columns of the readable records, their positions in `values` (ascending), and the other records."""
-    if not fallback and values and None not in values:
-        frame = _read_alike(event, values, schemas)  # type: ignore[arg-type]  # None is not among them
-        if frame is not None:
-            return frame, np.arange(len(values)), []
+    """The columns of the readable records, their positions in `records` (ascending), and the other records."""
     refused: list[_Refused] = []
     groups: dict[bytes, list[int]] = {}
-    for i, value in enumerate(values):
+    frames, positions = [empty_columns(event)], [np.empty(0, np.int64)]
+    waiting = np.arange(len(records))
+    if not fallback and len(records) and (header := _header(records[0])):
+        waiting = _read_in_place(event, records, waiting, header, schemas, frames, positions)
+    for i in waiting.tolist():
+        value = records[i]
         if value is None:
             refused.append(_Refused(i, "null_value", ""))
         elif value[:1] not in {b"", bytes([MAGIC])}:
@@ -113,76 +112,56 @@ def _read(
             refused.append(_Refused(i, "truncated", f"{len(value)} bytes hold no header"))
         else:
             groups.setdefault(value[:HEADER_BYTES], []).append(i)
-    frames, positions = [empty_columns(event)], [np.empty(0, np.int64)]
     for header, group in groups.items():
         schema_id = schema_id_of(header)
         writer = schemas.find(event, schema_id)
         if writer is None:
             refused.extend(_Refused(i, "unknown_schema", f"schema id {schema_id}") for i in group)
             continue
-        mine = np.array(group)
-        records = [values[i] or b"" for i in group]
-        for frame, where in _read_group(reader_of(event, writer), records, header, refused, mine, fallback=fallback):
-            frames.append(frame)
-            positions.append(mine[where])
-    found = np.concatenate(positions)
-    order = np.argsort(found)
-    return pl.concat(frames)[order], found[order], refused
+        rest = np.array(group)
+        if not fallback:
+            rest = _read_in_place(event, records, rest, header, schemas, frames, positions)
+        rows, found = [], []
+        reader = reader_of(event, writer)
+        for i in rest.tolist():
+            row = reader.examiner.read((records[i] or b"")[HEADER_BYTES:])
+            if isinstance(row, dict):
+                rows.append(row)
+                found.append(i)
+            else:
+                refused.append(_Refused(i, *row))
+        if rows:
+            frames.append(reader.rows(rows))
+            positions.append(np.array(found))
+    if len(frames) == 2:
+        return frames[1], positions[1], refused
+    places = np.concatenate(positions)
+    order = np.argsort(places)
+    return pl.concat(frames)[order], places[order], refused
 
 
-def _read_alike(event: EventName, values: Sequence[bytes], schemas: WriterSchemas) -> pl.DataFrame | None:
-    """The usual case, else None: every record is good and was written with the schema of the first."""
-    header = values[0][:HEADER_BYTES]
-    if len(header) < HEADER_BYTES or header[0] != MAGIC:
-        return None
+def _header(value: bytes | None) -> bytes | None:
+    return value[:HEADER_BYTES] if value and value[0] == MAGIC and len(value) >= HEADER_BYTES else None
+
+
+def _read_in_place(
+    event: EventName,
+    records: Records,
+    where: Positions,
+    header: bytes,
+    schemas: WriterSchemas,
+    frames: list[pl.DataFrame],
+    positions: list[Positions],
+) -> Positions:
+    """Read those of the records at `where` that have this header and are well; adds their columns, and returns the places of the others."""
     writer = schemas.find(event, schema_id_of(header))
     reader = None if writer is None else reader_of(event, writer)
-    if reader is None or reader.block is None:
-        return None
-    batch = reader.block.read(values, header)
-    return None if batch is None else reader.columns([batch])
-
-
-def _read_group(
-    reader: EventReader,
-    records: list[bytes],
-    header: bytes,
-    refused: list[_Refused],
-    positions: Positions,
-    *,
-    fallback: bool,
-) -> Iterator[tuple[pl.DataFrame, Positions]]:
-    """Columns of the good records of one schema and which of `records` they are; adds the bad ones to `refused`.
-
-    A block that cannot be read is halved until the bad records stand alone, or nearly so.
-    """
-    block = None if fallback else reader.block
-    batches, read = [], []
-    waiting = [range(len(records))]
-    one_by_one: list[int] = []
-    while waiting:
-        part = waiting.pop()
-        batch = None if block is None else block.read(records[part.start : part.stop], header)
-        if batch is not None:
-            batches.append(batch)
-            read.append(np.arange(part.start, part.stop))
-        elif block is not None and len(part) > _SMALL_BLOCK:
-            middle = len(part) // 2
-            waiting += [part[:middle], part[middle:]]
-        else:
-            one_by_one += part
-    if batches:
-        yield reader.columns(batches), np.concatenate(read)
-    rows, examined_at = [], []
-    for i in one_by_one:
-        found = reader.examiner.read(records[i][HEADER_BYTES:])
-        if isinstance(found, dict):
-            rows.append(found)
-            examined_at.append(i)
-        else:
-            refused.append(_Refused(int(positions[i]), *found))
-    if rows:
-        yield reader.rows(rows), np.array(examined_at)
+    if reader is None or reader.in_place is None:
+        return where
+    frame, good = reader.columns(records if len(where) == len(records) else records.take(where), header)
+    frames.append(frame)
+    positions.append(where[good])
+    return where[~good]
 
 
 # --- columns of an event ----------------------------------------------------------------------------------------------

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
 
-from streams.events.block import BlockReader
+from streams.events.columns import ColumnReader, Good
 from streams.events.examine import Examiner, Row
+from streams.events.records import Records
 from streams.events.schemas import EventName, Schema, latest
 from streams.events.wire import HEADER_BYTES
 
@@ -19,39 +19,37 @@ _DTYPES: Final[dict[str, pl.DataType]] = {"string": pl.String(), "long": pl.Int6
 
 
 class EventReader:
-    """Both decoders for one event and writer's schema. `block` is None where pyruhvro does not read the schema."""
+    """Both decoders for one event and writer's schema. `in_place` is None where the schema has more than plain columns."""
 
     def __init__(self, event: EventName, writer: Schema) -> None:
         reader = latest(event)
         self._written = {field["name"] for field in writer["fields"]}
         self._fields = {field["name"]: _dtype(field["type"]) for field in reader["fields"]}
-        self._expected = list(self._fields.items())
         self._defaults = {field["name"]: field["default"] for field in reader["fields"] if "default" in field}
         try:
-            self.block: BlockReader | None = BlockReader(writer)
+            self.in_place: ColumnReader | None = ColumnReader(writer, self._fields)
         except ValueError:
-            self.block = None
-        self.examiner = Examiner(writer, reader, self._block_takes)
+            self.in_place = None
+        self.examiner = Examiner(writer, reader, self._fast_path_takes)
 
-    def columns(self, batches: Sequence[Any]) -> pl.DataFrame:
-        """The event's columns from batches of `block`, one after the other: what the writer lacked has its default."""
-        frame = pl.DataFrame(pa.Table.from_batches(batches))
-        if list(frame.schema.items()) == self._expected:
-            return frame
-        return frame.select(self._column(name, dtype, frame.schema) for name, dtype in self._fields.items())
+    def columns(self, records: Records, header: bytes) -> tuple[pl.DataFrame, Good]:
+        """The event's columns from records, and which of them could be read in place: what the writer lacked has its default."""
+        assert self.in_place is not None
+        frame, good = self.in_place.read(records, header)
+        return frame.select(self._column(name, dtype) for name, dtype in self._fields.items()), good
 
     def rows(self, rows: Iterable[Row]) -> pl.DataFrame:
         """The event's columns from rows of the examiner."""
         return pl.DataFrame(list(rows), schema=self._fields, orient="row")
 
-    def _column(self, name: str, dtype: pl.DataType, written: pl.Schema) -> pl.Expr:
-        if name not in self._written:
-            return pl.lit(self._defaults[name], dtype).alias(name)
-        return pl.col(name) if written[name] == dtype else pl.col(name).cast(dtype)
+    def _column(self, name: str, dtype: pl.DataType) -> pl.Expr:
+        return pl.col(name) if name in self._written else pl.lit(self._defaults[name], dtype).alias(name)
 
-    def _block_takes(self, datum: bytes) -> bool | None:
+    def _fast_path_takes(self, datum: bytes) -> bool | None:
+        if self.in_place is None:
+            return None
         header = bytes(HEADER_BYTES)
-        return None if self.block is None else self.block.read([header + datum], header) is not None
+        return bool(self.in_place.read(Records.of([header + datum]), header)[1].all())
 
 
 @lru_cache(maxsize=256)

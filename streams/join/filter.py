@@ -22,18 +22,18 @@ class KeyFilter:
 
     def __init__(self) -> None:
         self._bytes = np.zeros((1 << BITS) // 8, np.uint8)
-        self._empty = True
+        self.empty = True
 
     def add(self, hashes: Hashes) -> None:
         """Add keys by their hashes."""
         if len(hashes):
             bits = _bits(hashes)
             np.bitwise_or.at(self._bytes, bits >> np.uint64(3), np.uint8(1) << (bits & np.uint64(7)).astype(np.uint8))
-            self._empty = False
+            self.empty = False
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """False: never added."""
-        if self._empty or not len(hashes):
+        if self.empty or not len(hashes):
             return np.zeros(len(hashes), np.bool_)
         bits = _bits(hashes)
         found: npt.NDArray[np.bool_] = (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import polars as pl
 import xxhash
 
 from streams.events.dead_letter import DeadLetter
+from streams.events.records import Records
 from streams.join.input import Input
 from streams.join.partition import JoinPartition, Touched
 from streams.windows.measures import OUTCOME_MEASURES
@@ -39,12 +39,10 @@ class Duplicates:
     rows: pl.DataFrame
 
     @classmethod
-    def of(
-        cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], values: Sequence[bytes | None]
-    ) -> Duplicates:
-        """Decoded rows that were not applied; `offsets` and `values` are those of their batch."""
+    def of(cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], records: Records) -> Duplicates:
+        """Decoded rows that were not applied; `offsets` and `records` are those of their batch."""
         places = np.searchsorted(offsets, rows["offset"].to_numpy())
-        hashes = pl.Series([xxhash.xxh64_intdigest(values[place] or b"") for place in places], dtype=pl.UInt64)
+        hashes = pl.Series([xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places], dtype=pl.UInt64)
         return cls(topic, rows.select("offset", "appended_at", "tenant", "event_id").with_columns(content_hash=hashes))
 
 

@@ -16,33 +16,24 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-import xxhash
 
-from streams.join.batch import (
-    ITEM_KEY,
-    LINE_KEY,
-    PANE_KEY,
-    actors,
-    line_totals,
-    pane_totals,
-    priced_usage,
-)
-from streams.join.dedup import Dedup
+from streams.compiled import given
+from streams.events.texts import Hashes, Texts, hashes, xxhash64
+from streams.join.dedup import Dedup, event_ids
 from streams.join.filter import KeyFilter
-from streams.join.idle import Idle
 from streams.join.input import UNSEEN, Input
+from streams.join.keys import ACTOR_KEY, ACTOR_SCHEMA, ITEM_KEY, PANE_KEY
+from streams.join.memory import Memory
 from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
-from streams.join.totals import Totals
+from streams.join.table import Rows
+from streams.join.usage import Usage, actor_ids, item_hashes, pane_ids, prompt_ids
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
-from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
+from streams.windows.measures import OUTCOME_MEASURES, PANE_US
 
 MOST_ITEMS: Final = 500_000
 MOST_PANES: Final = 500_000
 """In memory per partition: bounds a backfill, in which no watermark moves that would make anything idle."""
-
-ItemKey = tuple[str, str]
-"""Tenant and work item."""
 
 BookingKey = tuple[int, str, str, str, str]
 """Where an item is booked: pane start (us), team, tool, model, work_class."""
@@ -53,10 +44,9 @@ LoadedItem = tuple[str, str, list[ItemEvent], set[BookingKey], bool]
 
 @dataclass(slots=True)
 class ItemState:
-    """A work item's history in fold order, the rows of its ledger lines, and where it is booked."""
+    """A work item's history in fold order, and where it is booked."""
 
     history: list[ItemEvent] = field(default_factory=list)
-    lines: list[int] = field(default_factory=list)
     booked: set[BookingKey] = field(default_factory=set)
 
 
@@ -86,23 +76,32 @@ class JoinPartition:
     """State of one input partition over both topics."""
 
     def __init__(self, partition: int, horizon_us: int, rules: Rules, prices: PriceBook) -> None:
-        self.partition, self.horizon_us, self.rules, self.prices = partition, horizon_us, rules, prices
+        self.partition, self.horizon_us, self.rules = partition, horizon_us, rules
         self.usage, self.items = Input(), Input()
         self.trusted_since = 0
         """The version from which on stored result rows are of this incarnation."""
         self.rebuilding = False
         """Whether stored result rows are to be computed again, not loaded."""
         self.dedup = Dedup()
-        self._lines, self._panes = Totals(len(LINE_MEASURES)), Totals(len(USAGE_MEASURES))
-        self._ledger: dict[ItemKey, ItemState] = {}
-        self._touched_lines: set[int] = set()
-        self._touched_panes: set[int] = set()
-        self._touched_items: set[ItemKey] = set()
+        self._prices = prices
+        self._memory = Memory(prices, MOST_ITEMS, MOST_PANES)
+        self._states: dict[int, ItemState] = {}
         self._new_actors: list[pl.DataFrame] = []
         self._next_cut = 1
-        self._idle_items, self._idle_panes = Idle(MOST_ITEMS), Idle(MOST_PANES)
         self._stored_items = KeyFilter()
-        self._panes_stored_before = UNSEEN
+        self.panes_stored_before = UNSEEN
+        """The end of a pane: the store may hold earlier ones that memory does not."""
+
+    @property
+    def prices(self) -> PriceBook:
+        """The prices of what is applied from now on."""
+        return self._prices
+
+    @prices.setter
+    def prices(self, prices: PriceBook) -> None:
+        if prices.lines != self._prices.lines:
+            self._memory.series.price(prices)
+        self._prices = prices
 
     @property
     def watermark(self) -> int:
@@ -112,25 +111,25 @@ class JoinPartition:
     @property
     def size(self) -> dict[str, int]:
         """What is in memory, for metrics."""
-        kept = {"items": len(self._ledger), "lines": len(self._lines), "panes": len(self._panes)}
+        memory = self._memory
+        kept = {"items": len(memory.items), "lines": len(memory.lines), "panes": len(memory.panes)}
         return kept | {"identities": len(self.dedup)}
 
     # --- what is only in the store ----------------------------------------------------------------------------------------------------
 
-    def expect_stored(self, item_hashes: np.ndarray[Any, np.dtype[np.uint64]]) -> None:
+    def expect_stored(self, hashes: Hashes) -> None:
         """Of a partition that is taken over: the hashes (`item_hash`) of all stored items, and that its panes up to the watermark are stored."""
-        self._stored_items.add(item_hashes)
-        self._panes_stored_before = self.watermark + 1
+        self._stored_items.add(hashes)
+        self.panes_stored_before = (self.watermark // PANE_US + 1) * PANE_US
 
     def absent_items(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Tenant and work_item_id of items of a batch that the store may hold, but not memory."""
-        keys = batch.filter(pl.col("work_item_id") != "").select(ITEM_KEY).unique(maintain_order=True)
-        absent = [key for key in keys.iter_rows() if key not in self._ledger]
-        found = self._stored_items.holds(_item_hashes(absent))
-        return pl.DataFrame(
-            [key for key, maybe in zip(absent, found.tolist(), strict=True) if maybe],
-            schema=dict.fromkeys(ITEM_KEY, pl.String), orient="row",
-        )  # fmt: skip
+        keys = batch.select(ITEM_KEY)
+        if self._stored_items.empty:
+            return keys.clear()
+        absent = self._memory.items.find(item_keys(keys)) < 0
+        keys = keys.filter(absent & (keys["work_item_id"] != "").to_numpy()).unique(maintain_order=True)
+        return keys.filter(self._stored_items.holds(item_hashes(keys["tenant"], keys["work_item_id"])))
 
     def absent_panes(self, batch: pl.DataFrame) -> pl.DataFrame:
         """Those of the panes (PANE_KEY) in a batch that the store may hold, but not memory.
@@ -138,44 +137,42 @@ class JoinPartition:
         A flush that was never committed may have stored later ones: its records come again and write them anew, unless they are lost.
         """
         if not self.rebuilding:
-            batch = batch.filter(pl.col("pane_start") < self._panes_stored_before)
+            batch = batch.filter(pl.col("pane_start") < self.panes_stored_before)
         keys = batch.select(PANE_KEY).unique(maintain_order=True)
-        return keys.filter(pl.Series([key not in self._panes for key in keys.iter_rows()], dtype=pl.Boolean))
+        return keys.filter(self._memory.panes.find(self._memory.pane_keys(keys)) < 0)
 
     def load(self, lines: pl.DataFrame, panes: pl.DataFrame, items: list[LoadedItem]) -> None:
         """Take stored rows of keys that are not in memory (of an item all at once); they do not count as touched."""
-        keys = list(lines.select(LINE_KEY).iter_rows())
-        rows, _ = self._lines.rows(keys)
-        self._lines.add(rows, lines.select(LINE_MEASURES).to_numpy(), lines["last_at"].to_numpy())
-        for key, row in zip(keys, rows.tolist(), strict=True):
-            self._item(key[:2]).lines.append(row)
-        for tenant, work_item_id, history, booked, trusted in items:
-            state = self._item((tenant, work_item_id))
+        self._memory.load_lines(self._place(lines), lines)
+        names = pl.DataFrame([item[:2] for item in items], schema=dict.fromkeys(ITEM_KEY, pl.String), orient="row")
+        for row, (_, _, history, booked, trusted) in zip(self._place(names).tolist(), items, strict=True):
+            state = self._state(row)
             state.history = sorted(history)
+            self._memory.items["folded"][row] = bool(history)
             if not trusted:
-                self._fold((tenant, work_item_id))
+                self._fold(row)
             if not history and not booked:  # a row that no event confirms
-                self._touched_items.add((tenant, work_item_id))
+                self._memory.items.touch(np.array([row], np.int32))
             state.booked |= booked
-        self._idle_items.touch(dict.fromkeys(key[:2] for key in (*keys, *items)), self.watermark, self._next_cut)
-        keys = list(panes.select(PANE_KEY).iter_rows())
-        rows, _ = self._panes.rows(keys)
-        self._panes.add(rows, panes.select(USAGE_MEASURES).to_numpy())
-        self._idle_panes.touch(keys, self.watermark, self._next_cut)
+        self._memory.load_panes(panes, self.watermark, self._next_cut)
 
     def touch_items(self, keys: pl.DataFrame) -> None:
         """Count items that are in memory as touched, with all their lines, so that the next cut writes them again."""
-        for key in keys.select(ITEM_KEY).iter_rows():
-            if (state := self._ledger.get(key)) is not None:
-                self._touched_lines.update(state.lines)
-                if state.history or state.booked:
-                    self._touch_item(key)
+        memory = self._memory
+        rows = memory.items.find(item_keys(keys))
+        rows = self._place(keys.filter(rows >= 0))
+        memory.lines.touch(memory.lines_of(rows))
+        known = [row for row in rows.tolist() if (state := self._states.get(row)) and (state.history or state.booked)]
+        memory.items.touch(np.array(known, np.int32))
 
     def touch_panes(self, keys: pl.DataFrame) -> None:
         """Likewise for panes."""
-        held = [key for key in keys.select(PANE_KEY).iter_rows() if key in self._panes]
-        self._touched_panes.update(self._panes.rows(held)[0].tolist())
-        self._idle_panes.touch(held, self.watermark, self._next_cut)
+        self._memory.touch_panes(keys, self.watermark, self._next_cut)
+
+    def remember_prompts(self, stored: pl.DataFrame) -> None:
+        """Let the dedup index know the prompts of stored usage."""
+        found = stored.filter(pl.col("prompt_fingerprint") != "")
+        self.dedup.remember_prompts(found, self._memory.series.keys_of(found))
 
     def forget(self, usage_watermark: int, items_watermark: int) -> None:
         """Let the dedup indexes forget what is older than the horizon at watermarks whose rows the store holds."""
@@ -184,14 +181,14 @@ class JoinPartition:
     def settle(self, usage_watermark: int, items_watermark: int, cut: int) -> None:
         """A cut is stored, with these watermarks: forget identities and let go of items and panes that are idle for the horizon."""
         self.forget(usage_watermark, items_watermark)
-        idle_before = max(usage_watermark, items_watermark) - self.horizon_us
-        if items := self._idle_items.take(idle_before, cut):
-            for key in items:
-                self._lines.drop(self._lines.keys(self._ledger.pop(key).lines))
-            self._stored_items.add(_item_hashes(items))
-        if panes := self._idle_panes.take(idle_before, cut):
-            self._panes.drop(panes)
-            self._panes_stored_before = max(self._panes_stored_before, *(key[-1] + 1 for key in panes))
+        idle_before, memory = max(usage_watermark, items_watermark) - self.horizon_us, self._memory
+        if len(rows := memory.idle_items(idle_before, cut)):
+            names = memory.names(rows)
+            self._stored_items.add(item_hashes(names["tenant"], names["work_item_id"]))
+            for row in rows.tolist():
+                self._states.pop(row, None)
+            memory.drop_items(rows)
+        self.panes_stored_before = max(self.panes_stored_before, memory.drop_idle_panes(idle_before, cut))
 
     # --- apply ----------------------------------------------------------------------------------------------------------------------
 
@@ -199,107 +196,97 @@ class JoinPartition:
         """Apply a usage batch; True for each row applied, False for each duplicate."""
         if batch.is_empty():
             return pl.Series([], dtype=pl.Boolean)
-        new = self.dedup.new_usage(batch)
-        usage = batch if new.all() else batch.filter(new)
-        self._count(self.usage, batch, usage)
-        if not usage.is_empty():
-            usage = priced_usage(usage, self.prices)
-            usage = usage.with_columns(first_prompt=self.dedup.new_prompts(usage))
-            self._add_lines(line_totals(usage))
-            self._add_panes(pane_totals(usage))
-            self.add_actors(actors(usage))
-        return new
+        usage = Usage.of(batch, self._memory.series)
+        new = self.dedup.usage.add(usage.ids, usage.facts.at)
+        self._count(self.usage, new, usage.facts.at)
+        if new.any():
+            self._memory.add(usage, given(new), self._first_prompts(usage, new), self.watermark, self._next_cut)
+            self._add_actors(usage, new)
+        return pl.Series(new)
 
     def apply_items(self, batch: pl.DataFrame) -> pl.Series:
         """Apply a work-item batch; True for each row applied, False for each duplicate."""
         if batch.is_empty():
             return pl.Series([], dtype=pl.Boolean)
-        new = self.dedup.new_items(batch)
+        times = batch["occurred_at"].to_numpy()
+        new = self.dedup.items.add(event_ids(batch), times)
+        self._count(self.items, new, times)
         events = batch if new.all() else batch.filter(new)
-        self._count(self.items, batch, events)
-        for tenant, work_item_id, event in item_events(events):
-            key = (tenant, work_item_id)
-            insort(self._item(key).history, event)
-            self._touch_item(key)
-        return new
+        rows = self._place(events)
+        for row, (_, _, event) in zip(rows.tolist(), item_events(events), strict=True):
+            insort(self._state(row).history, event)
+        self._memory.items["folded"][rows] = 1
+        self._memory.items.touch(rows)
+        return pl.Series(new)
 
-    def _count(self, counts: Input, batch: pl.DataFrame, applied: pl.DataFrame) -> None:
-        counts.applied += len(applied)
-        counts.duplicates += len(batch) - len(applied)
-        if not applied.is_empty():
-            latest = applied["occurred_at"].max()
-            assert isinstance(latest, int)
-            counts.watermark = max(counts.watermark, latest)
+    def _count(self, counts: Input, new: Any, times: Any) -> None:
+        counts.applied += int(new.sum())
+        counts.duplicates += int(len(new) - new.sum())
+        if new.any():
+            counts.watermark = max(counts.watermark, int(times[new].max()))
 
-    def _item(self, key: ItemKey) -> ItemState:
-        state = self._ledger.get(key)
-        if state is None:
-            state = self._ledger[key] = ItemState()
-        return state
+    def _first_prompts(self, usage: Usage, new: Any) -> Any:
+        """1 for each new event with a prompt that is the first of its kind in its pane."""
+        asked = new & usage.facts.has_prompt.view(np.bool_)
+        if not asked.any():
+            return given(asked.view(np.uint8))
+        ids = prompt_ids(usage.frame, usage.pane_ids)
+        return given(self.dedup.new_prompts(ids, usage.panes, asked).view(np.uint8))
 
-    def _touch_item(self, key: ItemKey) -> None:
-        self._touched_items.add(key)
-        self._idle_items.touch((key,), self.watermark, self._next_cut)
-
-    def _add_lines(self, totals: pl.DataFrame) -> None:
-        if totals.is_empty():
-            return
-        keys = list(totals.select(LINE_KEY).iter_rows())
-        rows, new = self._lines.rows(keys)
-        self._lines.add(rows, totals.select(LINE_MEASURES).to_numpy(), totals["last_at"].to_numpy())
-        self._touched_lines.update(rows.tolist())
-        for key, row, is_new in zip(keys, rows.tolist(), new, strict=True):
-            state = self._item(key[:2])
-            if is_new:
-                state.lines.append(row)
-            if state.history:
-                self._touched_items.add(key[:2])
-        self._idle_items.touch(dict.fromkeys(key[:2] for key in keys), self.watermark, self._next_cut)
-
-    def _add_panes(self, totals: pl.DataFrame) -> None:
-        keys = list(totals.select(PANE_KEY).iter_rows())
-        rows, _ = self._panes.rows(keys)
-        self._panes.add(rows, totals.select(USAGE_MEASURES).to_numpy())
-        self._touched_panes.update(rows.tolist())
-        self._idle_panes.touch(keys, self.watermark, self._next_cut)
+    def _add_actors(self, usage: Usage, new: Any) -> None:
+        actors = Texts.of(usage.frame["actor"])
+        names = xxhash64(actors)
+        found = self.dedup.new_actors(actor_ids(usage.pane_ids, names), usage.panes, new & (actors.views[:, 0] > 0))
+        if found.any():
+            self._new_actors.append(
+                self._memory.series.names(usage.facts.series[found]).with_columns(
+                    pl.Series("pane_start", usage.panes[found] * PANE_US), pl.Series("actor_hash", names[found])
+                )
+            )
 
     def add_actors(self, frame: pl.DataFrame) -> None:
         """Add actors of panes (ACTOR_KEY)."""
-        if frame.is_empty():
-            return
-        new = self.dedup.new_actors(frame)
-        if new.any():
-            self._new_actors.append(frame.filter(new))
+        if len(frame):
+            panes = frame["pane_start"].to_numpy() // PANE_US
+            ids = actor_ids(pane_ids(panes, self._memory.series.keys_of(frame)), frame["actor_hash"].to_numpy())
+            found = self.dedup.new_actors(ids, panes, np.ones(len(frame), np.bool_))
+            self._new_actors.append(frame.select(ACTOR_KEY).filter(found))
+
+    def _place(self, keys: pl.DataFrame) -> Rows:
+        """The rows of items (ITEM_KEY), begun if need be."""
+        tenants, names = Texts.of(keys["tenant"]), Texts.of(keys["work_item_id"])
+        return self._memory.place_items(hashes(tenants, names), tenants, names, self.watermark, self._next_cut)
+
+    def _state(self, row: int) -> ItemState:
+        state = self._states.get(row)
+        if state is None:
+            state = self._states[row] = ItemState()
+        return state
 
     # --- cut ------------------------------------------------------------------------------------------------------------------------
 
     def cut(self) -> Touched:
         """The result rows touched since the last cut."""
-        touched = Touched(self._next_cut, self._cut_lines(), self._cut_panes(), self._cut_actors(), self._cut_items())
+        memory = self._memory
+        items = sorted(
+            map(self._fold, memory.items.take_touched().tolist()), key=lambda row: (row.tenant, row.work_item_id)
+        )
+        touched = Touched(
+            self._next_cut,
+            memory.line_frame(memory.lines.take_touched()),
+            memory.pane_frame(memory.panes.take_touched()),
+            pl.concat(self._new_actors) if self._new_actors else pl.DataFrame(schema=ACTOR_SCHEMA),
+            items,
+        )
         self._next_cut += 1
-        self._touched_lines, self._touched_panes, self._touched_items, self._new_actors = set(), set(), set(), []
+        self._new_actors = []
         return touched
 
-    def _cut_lines(self) -> pl.DataFrame:
-        rows = sorted(self._touched_lines)
-        return _frame(LINE_SCHEMA, self._lines.keys(rows), LINE_MEASURES, self._lines.sums(rows)).with_columns(
-            last_at=pl.Series(self._lines.latest(rows), dtype=pl.Int64)
-        )
-
-    def _cut_panes(self) -> pl.DataFrame:
-        rows = sorted(self._touched_panes)
-        return _frame(PANE_SCHEMA, self._panes.keys(rows), USAGE_MEASURES, self._panes.sums(rows))
-
-    def _cut_actors(self) -> pl.DataFrame:
-        return pl.concat(self._new_actors) if self._new_actors else pl.DataFrame(schema=ACTOR_SCHEMA)
-
-    def _cut_items(self) -> list[ItemRow]:
-        return [self._fold(key) for key in sorted(self._touched_items)]
-
-    def _fold(self, key: ItemKey) -> ItemRow:
-        tenant, work_item_id = key
-        state = self._ledger[key]
-        outcome = fold(work_item_id, state.history, self._item_lines(state), self.rules, self.prices)
+    def _fold(self, row: int) -> ItemRow:
+        rows = np.array([row], np.int32)
+        tenant, work_item_id = self._memory.names(rows).row(0)
+        state = self._state(row)
+        outcome = fold(work_item_id, state.history, self._item_lines(rows), self.rules, self.prices)
         booked = {(b.at // PANE_US * PANE_US, b.team, b.tool, b.model, b.work_class) for b in outcome.bookings}
         marks = [
             Booking(at, "moved", team, tool, model, work_class, NO_AMOUNTS)
@@ -308,39 +295,28 @@ class JoinPartition:
         state.booked = booked
         return ItemRow(tenant, work_item_id, state.history.copy(), outcome, outcome.bookings + marks)
 
-    def _item_lines(self, state: ItemState) -> list[Line]:
-        if not state.lines:
+    def _item_lines(self, items: Rows) -> list[Line]:
+        if not len(rows := self._memory.lines_of(items)):
             return []
-        sums = self._lines.sums(state.lines)[:, FOLDED].tolist()
-        keys = self._lines.keys(state.lines)
-        return [
-            Line(day, team, tool, model, *values)
-            for (_, _, day, team, tool, model), values in zip(keys, sums, strict=True)
-            if values[0]  # without requests it is a stored row that raw events do not confirm
-        ]
+        lines = self._memory.line_frame(rows).select("usage_day", "team", "tool", "model", *FOLDED)
+        # Without requests it is a stored row that raw events do not confirm.
+        return [line for line in map(Line._make, lines.iter_rows()) if line.requests]
 
 
-FOLDED: Final = [
-    LINE_MEASURES.index(name)
-    for name in ("requests", "known_requests", "incomplete_events", "tokens", "standard_cost_micro_usd")
-]
+FOLDED: Final = ("requests", "known_requests", "incomplete_events", "tokens", "standard_cost_micro_usd")
 NO_AMOUNTS: Final = (0,) * len(OUTCOME_MEASURES)
-LINE_SCHEMA: Final = {
-    "tenant": pl.String,
-    "work_item_id": pl.String,
-    "usage_day": pl.Int64,
-    "team": pl.String,
-    "tool": pl.String,
-    "model": pl.String,
-}
-PANE_SCHEMA: Final = {
-    "tenant": pl.String,
-    "team": pl.String,
-    "tool": pl.String,
-    "model": pl.String,
-    "pane_start": pl.Int64,
-}
-ACTOR_SCHEMA: Final = {**PANE_SCHEMA, "actor_hash": pl.UInt64}
+
+
+def computed(usage: pl.DataFrame, prices: PriceBook) -> Touched:
+    """The result rows that stored usage makes by itself."""
+    state = JoinPartition(0, 0, Rules.shipped(), prices)
+    state.apply_usage(usage)
+    return state.cut()
+
+
+def item_keys(frame: pl.DataFrame) -> Hashes:
+    """What identifies items (ITEM_KEY) in memory."""
+    return hashes(Texts.of(frame["tenant"]), Texts.of(frame["work_item_id"]))
 
 
 def item_events(frame: pl.DataFrame) -> list[tuple[str, str, ItemEvent]]:
@@ -353,19 +329,3 @@ def item_event(values: Sequence[Any]) -> ItemEvent:
     """An event from its fields in order, as a store returns them."""
     event = ItemEvent._make(values)
     return event._replace(labels=tuple(event.labels))
-
-
-def item_hash(tenant: str, work_item_id: str) -> int:
-    """xxHash64 of tenant/work_item_id: ClickHouse makes the same one of the items that it holds."""
-    return xxhash.xxh64_intdigest(f"{tenant}/{work_item_id}".encode())
-
-
-def _item_hashes(keys: Sequence[tuple[Any, ...]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    return np.fromiter((item_hash(*key) for key in keys), np.uint64, len(keys))
-
-
-def _frame(
-    schema: dict[str, Any], keys: list[Any], measures: tuple[str, ...], sums: np.ndarray[Any, np.dtype[np.int64]]
-) -> pl.DataFrame:
-    named = pl.DataFrame(keys, schema=schema, orient="row")
-    return named.hstack(pl.DataFrame(sums, schema=dict.fromkeys(measures, pl.Int64)))

@@ -17,19 +17,10 @@ from typing import Any, Final
 import polars as pl
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
-from streams.join.batch import (
-    ITEM_KEY,
-    LINE_KEY,
-    PANE_KEY,
-    PROMPT_KEY,
-    line_totals,
-    pane_start,
-    pane_totals,
-    priced_usage,
-)
 from streams.join.input import UNSEEN
+from streams.join.keys import ITEM_KEY, LINE_KEY, LINE_SCHEMA, PANE_KEY, PANE_SCHEMA, pane_start
 from streams.join.outcome import ItemEvent
-from streams.join.partition import BookingKey, JoinPartition, LoadedItem, item_event, item_events
+from streams.join.partition import BookingKey, JoinPartition, LoadedItem, computed, item_event, item_events
 from streams.store.positions import Mirror
 from streams.store.reading import Stored
 from streams.windows.measures import DAY_US, LINE_MEASURES, PANE_US, USAGE_MEASURES
@@ -71,9 +62,7 @@ def _load_identities(stored: Stored, state: JoinPartition) -> None:
     where = {"kpart": state.partition, "usage_ends": state.usage.ends}
     for since, until in _stretches(state.usage.watermark, state.horizon_us):
         state.dedup.remember_usage(stored.read("recovery/recent_ids", **where, since=since, until=until))
-        state.dedup.remember_prompts(
-            with_key(stored.read("recovery/recent_prompts", **where, since=since, until=until))
-        )
+        state.remember_prompts(stored.read("recovery/recent_prompts", **where, since=since, until=until))
     since = max(state.items.watermark - state.horizon_us, 0)
     state.dedup.remember_items(
         stored.read("recovery/recent_items", kpart=state.partition, items_ends=state.items.ends, since=since)
@@ -95,15 +84,16 @@ def _stretches(watermark: int, horizon_us: int) -> Iterator[tuple[int, int]]:
 def hydrate_usage(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
     """Before a usage batch is applied: load its items and panes that are not in memory, and what the dedup index has forgotten."""
     load_items(stored, state, state.absent_items(batch))
-    load_panes(stored, state, state.absent_panes(batch.with_columns(pane_start())))
     old = state.dedup.usage_to_look_up(batch).select("event_id", "prompt_fingerprint", pane_start())
+    if state.rebuilding or len(batch := batch.filter(pl.col("occurred_at") < state.panes_stored_before)):
+        load_panes(stored, state, state.absent_panes(batch.with_columns(pane_start())))
     for part in _parts(old):
         rows = stored.read(
             "recovery/old_usage", kpart=state.partition, ends=state.usage.ends, ids=_distinct(part, "event_id"),
             prompts=[prompt for prompt in _distinct(part, "prompt_fingerprint") if prompt], pane_seconds=_seconds(part),
         )  # fmt: skip
         state.dedup.remember_usage(rows)
-        state.dedup.remember_prompts(with_key(rows))
+        state.remember_prompts(rows)
 
 
 def hydrate_items(stored: Stored, state: JoinPartition, batch: pl.DataFrame) -> None:
@@ -127,17 +117,8 @@ def load_panes(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> None
         state.load(pl.DataFrame(schema=LINE_COLUMNS), _panes(stored, state, part), [])
 
 
-LINE_COLUMNS: Final[dict[str, Any]] = {
-    **dict.fromkeys(LINE_KEY, pl.String),
-    "usage_day": pl.Int64,
-    **dict.fromkeys(LINE_MEASURES, pl.Int64),
-    "last_at": pl.Int64,
-}
-PANE_COLUMNS: Final[dict[str, Any]] = {
-    **dict.fromkeys(PANE_KEY, pl.String),
-    "pane_start": pl.Int64,
-    **dict.fromkeys(USAGE_MEASURES, pl.Int64),
-}
+LINE_COLUMNS: Final[dict[str, Any]] = {**LINE_SCHEMA, **dict.fromkeys(LINE_MEASURES, pl.Int64), "last_at": pl.Int64}
+PANE_COLUMNS: Final[dict[str, Any]] = {**PANE_SCHEMA, **dict.fromkeys(USAGE_MEASURES, pl.Int64)}
 
 
 def _at(state: JoinPartition) -> dict[str, int]:
@@ -161,7 +142,7 @@ def _lines(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> pl.DataF
     if doubtful.is_empty():
         return trusted
     raw = _of_items(stored, "usage_of_items", doubtful, kpart=state.partition, usage_ends=state.usage.ends)
-    again = line_totals(priced_usage(raw, state.prices)) if len(raw) else trusted.clear()
+    again = computed(raw, state.prices).lines if len(raw) else trusted.clear()
     unconfirmed = rows.join(doubtful, on=ITEM_KEY, how="semi").join(again, on=LINE_KEY, how="anti")
     return pl.concat([trusted, again.select(*LINE_COLUMNS), _zeros(unconfirmed, LINE_COLUMNS)], how="vertical_relaxed")
 
@@ -175,8 +156,9 @@ def _panes(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> pl.DataF
     trusted = rows.join(doubtful, on=PANE_KEY, how="anti").select(*PANE_COLUMNS)
     if doubtful.is_empty():
         return trusted
-    raw = usage_of_panes(stored, state, doubtful)
-    again = pane_totals(raw).join(doubtful, on=PANE_KEY, how="semi") if len(raw) else trusted.clear()
+    again = computed(usage_of_panes(stored, state, doubtful), state.prices).panes.join(
+        doubtful, on=PANE_KEY, how="semi"
+    )
     unconfirmed = rows.join(doubtful, on=PANE_KEY, how="semi").join(again, on=PANE_KEY, how="anti")
     return pl.concat([trusted, again.select(*PANE_COLUMNS), _zeros(unconfirmed, PANE_COLUMNS)], how="vertical_relaxed")
 
@@ -189,18 +171,13 @@ def _zeros(rows: pl.DataFrame, columns: dict[str, Any]) -> pl.DataFrame:
 
 
 def usage_of_panes(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> pl.DataFrame:
-    """Priced usage of panes (PANE_KEY, maybe with more of the same times), ready for pane_totals."""
+    """Usage of panes (PANE_KEY, maybe with more of the same times)."""
     starts = keys["pane_start"]
     first, last = int(starts.min() or 0), int(starts.max() or 0)  # type: ignore[arg-type]
-    raw = stored.read(
+    return stored.read(
         "recovery/usage_of_panes", kpart=state.partition, usage_ends=state.usage.ends, since=first, until=last + PANE_US,
         pane_seconds=_seconds(keys),
     )  # fmt: skip
-    if raw.is_empty():
-        return raw
-    raw = with_key(priced_usage(raw, state.prices))
-    first_prompt = (pl.col("prompt_fingerprint") != "") & pl.struct(PROMPT_KEY).is_first_distinct()
-    return raw.with_columns(first_prompt=first_prompt.cast(pl.Int64))
 
 
 def _items(stored: Stored, state: JoinPartition, keys: pl.DataFrame) -> list[LoadedItem]:
@@ -263,16 +240,3 @@ def _distinct(keys: pl.DataFrame, column: str) -> list[str]:
 
 def _seconds(keys: pl.DataFrame) -> list[int]:
     return (keys["pane_start"].unique(maintain_order=True) // 1_000_000).to_list()
-
-
-def with_key(usage: pl.DataFrame) -> pl.DataFrame:
-    """Usage with its canonical key (DESIGN.md §4), as the decoder makes it."""
-    item, session = pl.col("work_item_id"), pl.col("session_id")
-    rest = (
-        pl.when(item != "")
-        .then(item)
-        .when(session != "")
-        .then("session:" + session)
-        .otherwise("event:" + pl.col("event_id"))
-    )
-    return usage.with_columns(key=pl.concat_str(pl.col("tenant"), pl.lit("/"), rest))

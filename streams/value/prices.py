@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from streams.errors import ConfigError
@@ -150,6 +152,20 @@ class PriceBook:
         default = self._line(DEFAULT_LINE, t_us)
         assert default is not None
         return Price(default.prices, False)
+
+    @property
+    def changes(self) -> tuple[int, ...]:
+        """The event times (us) from which on some price is another one, ascending."""
+        return tuple(self._changes)
+
+    def table(self, models: Sequence[str]) -> npt.NDArray[np.int64]:
+        """By change and model: the prices of BUCKETS, and 1 where the book has the model. Shape (changes, models, 6)."""
+        out = np.zeros((len(self._changes), len(models), len(BUCKETS) + 1), np.int64)
+        for number, since in enumerate(self._changes):
+            known = {model: self.price(model, since) for model in set(models)}
+            for place, model in enumerate(models):
+                out[number, place] = (*known[model].prices, known[model].priced)
+        return out
 
     def _table(self, change: int) -> pl.DataFrame:
         """Prices by model between the `change`-th change and the next: model, the five prices, priced. At most one row a model."""

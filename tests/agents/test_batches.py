@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from streams.agents.batches import LATEST_APPEND_MS, Chunk, ChunkedRecords, joined
+from streams.agents.record_batch import RawRecords
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 BATCHES: tuple[list[bytes | None], ...] = (
@@ -106,12 +107,13 @@ async def assert_equal(
         ]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(fetching, "PartitionRecords", ChunkedRecords)
+            patch.setattr(fetching, "MemoryRecords", RawRecords)
             chunks: list[Chunk] = await read(address, tp, begin, end, isolation)
         assert chunks[0].begin == begin
         assert chunks[-1].end == end
         assert all(a.end == b.begin for a, b in pairwise(chunks))
         batch = joined(tp, 7, 3, chunks)
-        rows: list[Row] = list(zip(batch.offsets.tolist(), batch.appended_at.tolist(), batch.values, strict=True))
+        rows: list[Row] = list(zip(batch.offsets.tolist(), batch.appended_at.tolist(), batch.records, strict=True))
         assert rows == stock
         assert (batch.begin, batch.end, batch.missing) == (begin, end, end - begin - len(stock))
         answers.append(rows)

@@ -23,6 +23,7 @@ from streams.agents.windows import Updates, WindowAgent
 from streams.config import ITEMS_TOPIC, PANES_TOPIC, TOPICS, USAGE_TOPIC, Settings
 from streams.detect.alert import Alert, alert_rows
 from streams.errors import LogLost, StoreRestored
+from streams.events.records import Records
 from streams.join.flush import FlushBuffer
 from streams.join.partition import JoinPartition
 from streams.metrics import Metrics
@@ -190,7 +191,7 @@ async def test_updates_that_are_gone_make_the_agent_look_at_every_window_again(
     agent = WindowAgent(around)  # type: ignore[arg-type]
     agent.tenure, agent.parts = 1, {0: Updates(0, None, InputWatermarks(1), 0, 5, 5, updates_lost=False)}
     nothing = np.zeros(0, np.int64)
-    await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, begin, begin + 1, [], nothing, nothing))
+    await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, begin, begin + 1, Records.of([]), nothing, nothing))
     found = agent.parts[0]
     assert (found.updates_lost, found.incarnation, found.next_offset) == (lost, int(lost), begin + 1)
 

@@ -82,7 +82,7 @@ class Member:
 
     def values(self, partition: int) -> list[bytes | None]:
         """All that was delivered of a partition."""
-        return [value for batch in self.batches if batch.tp.partition == partition for value in batch.values]
+        return [value for batch in self.batches if batch.tp.partition == partition for value in batch.records]
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from streams.events.decode import Decoded, decode
+from streams.events.records import Records
 from streams.events.schemas import EventName, WriterSchemas, latest, shipped_id
 from streams.events.wire import pack_header
 from tests.strategies import at, item_event, usage_event
@@ -55,7 +56,7 @@ def read(
     appended = np.full(len(values), APPENDED, dtype=np.int64)
     return decode(
         TOPIC[event],
-        values,
+        Records.of(values),
         offsets,
         appended,
         partition=partition,

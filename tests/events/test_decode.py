@@ -11,14 +11,14 @@ from typing import Any
 import fastavro
 import numpy as np
 import polars as pl
-import pyruhvro
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.events.block import BlockReader
+from streams.events.columns import ColumnReader
 from streams.events.decode import decode
 from streams.events.examine import Examiner
+from streams.events.records import Records
 from streams.events.schemas import EVENT_NAMES, EventName, latest, shipped_id
 from streams.events.wire import pack_header
 from tests.events.naive import in_partition, key_of, refused_for, row_of
@@ -26,8 +26,6 @@ from tests.events.records import APPENDED, fields_of, read, reasons, usage, valu
 from tests.strategies import at, item_event, usage_event
 
 GOOD = usage(0)
-MARK = b"\xff" * 8 + b"\x80\x00"
-"""What the block reader puts between records."""
 HUGE = "x" * 100_000
 
 
@@ -58,9 +56,6 @@ BAD_RECORDS: dict[str, tuple[bytes | None, str]] = {
     "one byte too many": (GOOD + b"\x00", "trailing_bytes"),
     "text behind it": (GOOD + b"trailing", "trailing_bytes"),
     "itself behind it": (GOOD + GOOD, "trailing_bytes"),
-    "a forged record behind it": (GOOD + MARK[:-1] + GOOD, "trailing_bytes"),
-    "a forged end of the block": (GOOD + b"\x00" + MARK, "trailing_bytes"),
-    "a mark behind it": (GOOD + MARK, "trailing_bytes"),
     "a negative length": (GOOD[:5] + b"\x03" + GOOD[6:], "truncated"),
     "an endless length": (GOOD[:5] + b"\xfe" + b"\xff" * 8 + b"\x01" + GOOD[6:], "truncated"),
     "a number of eleven bytes": (LONG_NUMBER, "malformed"),
@@ -177,7 +172,7 @@ def test_time_is_judged_by_each_records_own_append_time() -> None:
     """Never by a clock: a replay must decide the same."""
     values = [value("usage_event", usage_event(name, at(1))) for name in "ab"]
     appended = np.array([at(1) - 300_000_001, at(1) - 300_000_000])
-    decoded = decode("usage-events", values, np.arange(2), appended, partition=0, partitions=1)
+    decoded = decode("usage-events", Records.of(values), np.arange(2), appended, partition=0, partitions=1)
     assert reasons(decoded) == {0: "bad_time"}
 
 
@@ -232,7 +227,7 @@ _DAMAGED = st.builds(
     _damaged,
     st.integers(0, 5).map(lambda number: usage(number, work_item_id="I-1", output_tokens=1000)),
     st.lists(
-        st.tuples(st.integers(0, 200), st.integers(0, 12), st.binary(max_size=4) | st.just(MARK[:-1]) | st.just(GOOD)),
+        st.tuples(st.integers(0, 200), st.integers(0, 12), st.binary(max_size=4) | st.just(GOOD)),
         min_size=1,
         max_size=2,
     ),
@@ -255,15 +250,15 @@ def test_the_cut_of_a_batch_changes_nothing(values: list[bytes | None], cuts: li
     assert alone.frame.equals(whole.frame)
 
 
-def test_no_other_magic_reads_as_part_of_a_mark() -> None:
-    """The first byte of a record stands behind a mark, where a decoder that drops surplus bits takes each even one for a zero."""
+def test_there_is_one_magic() -> None:
+    """Any other first byte is none."""
     for magic in range(256):
         values = [usage(1), bytes([magic]) + GOOD[1:], usage(2)]
         assert reasons(read("usage_event", values)) == ({1: "wrong_magic"} if magic else {})
 
 
-def test_large_batches_are_halved_until_the_bad_ones_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few of the good records are read one by one."""
+def test_bad_records_stand_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of the good records is read one by one."""
     one_by_one = 0
     original = Examiner.read
 
@@ -279,17 +274,7 @@ def test_large_batches_are_halved_until_the_bad_ones_stand_alone(monkeypatch: py
     decoded = read("usage_event", values)
     assert sorted(reasons(decoded)) == [0, 1234, 4999]
     assert decoded.frame["offset"].to_list() == [i for i in range(5000) if i not in {0, 1234, 4999}]
-    assert one_by_one <= 3 * 16
-
-
-def test_a_number_that_contains_a_mark_is_read() -> None:
-    """The bytes between records may occur inside one: it is then read by itself, and so are its neighbours."""
-    size = -(2**62) - 2**55  # its varint holds eight bytes 0xff and one 0x80
-    fields = item_event("w", at(1), "sized", size_milli=size)
-    encoded = value("work_item_event", fields)
-    assert MARK[:-1] in encoded
-    decoded = read("work_item_event", [encoded] * 40)
-    assert len(decoded.frame) == 40
+    assert one_by_one == 3
 
 
 def _versioned(change: str) -> dict[str, Any]:
@@ -337,24 +322,7 @@ def test_other_versions_of_the_schema_become_the_same_columns(change: str, fallb
     assert decoded.frame[1].drop("offset").equals(expected.drop("offset"))
 
 
-def test_a_schema_that_pyruhvro_cannot_read_is_noticed_at_once() -> None:
-    """Before it panics at the first record."""
-    with pytest.raises(ValueError, match="pyruhvro"):
-        BlockReader(_versioned("bytes"))
-
-
-def test_a_panic_is_a_failed_block_and_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyruhvro's panic derives from BaseException, as Ctrl-C does: the one must not end the worker, the other must."""
-    panic = type("PanicException", (BaseException,), {})
-    reader = BlockReader(latest("usage_event"))
-    for raised, outcome in ((panic("boom"), None), (KeyboardInterrupt(), KeyboardInterrupt)):
-
-        def deserialize(*_: object, raised: BaseException = raised) -> None:
-            raise raised
-
-        monkeypatch.setattr(pyruhvro, "deserialize_array", deserialize)
-        if outcome is None:
-            assert reader.read([GOOD], GOOD[:5]) is None
-        else:
-            with pytest.raises(outcome):
-                reader.read([GOOD], GOOD[:5])
+def test_a_schema_that_cannot_be_read_in_place_is_noticed_at_once() -> None:
+    """Its records take the slow path."""
+    with pytest.raises(ValueError, match="plain column"):
+        ColumnReader(_versioned("bytes"), ["event_id"])

@@ -37,7 +37,7 @@ HUGE_NUMBERS: Final = (
     b"\xff" * 9 + b"\x01", b"\xfe" + b"\xff" * 8 + b"\x01", b"\x80" * 9 + b"\x01", b"\x80" * 30, b"\xff" * 4 + b"\x0f",
     b"\xfe" + b"\xff" * 3 + b"\x0f", b"\x80\x80\x80\x80\x10", b"\xff" * 8 + b"\x80\x00", b"\x01", b"\x03\xff\xff\xff\xff\x0f",
 )  # fmt: skip
-"""Longs of Avro: the least, the greatest, endless ones, lengths of gigabytes, the mark of streams.events.block."""
+"""Longs of Avro: the least, the greatest, endless ones, lengths of gigabytes."""
 
 
 def cut(script: Script, value: bytes) -> bytes:

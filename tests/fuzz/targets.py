@@ -16,7 +16,9 @@ from aiokafka.record.memory_records import MemoryRecords
 from faust.types import TP
 
 from streams.agents.batches import LATEST_APPEND_MS, ChunkedRecords
+from streams.agents.record_batch import RawRecords
 from streams.events.decode import decode
+from streams.events.records import Records
 from streams.events.schemas import EVENT_NAMES, EventName, shipped_id
 from streams.events.wire import pack_header
 from streams.windows.families import WINDOW_SCHEMA
@@ -72,7 +74,7 @@ def decode_target(data: bytes) -> None:
     began = time.monotonic()
     both = [
         decode(
-            TOPIC[event], values, offsets, appended_at, partition=0, partitions=partitions, fallback=fallback
+            TOPIC[event], Records.of(values), offsets, appended_at, partition=0, partitions=partitions, fallback=fallback
         )
         for fallback in (False, True)
     ]  # fmt: skip
@@ -191,12 +193,13 @@ def fetch_target(data: bytes) -> None:
 
 def _read(reader: Callable[..., Any], fetch: bytes, begin: int) -> tuple[list[tuple[Any, ...]], int, Exception | None]:
     """(offset, append time, value) of each record, the next offset, and what was raised."""
-    records = reader(_PLACE, MemoryRecords(fetch), [], begin, None, None, True, 0)
+    raw = RawRecords if reader is ChunkedRecords else MemoryRecords
+    records = reader(_PLACE, raw(fetch), [], begin, None, None, True, 0)
     found: list[tuple[Any, ...]] = []
     try:
         for part in records:
             if reader is ChunkedRecords:
-                found += zip(part.offsets.tolist(), part.appended_at.tolist(), part.values, strict=True)
+                found += zip(part.offsets.tolist(), part.appended_at.tolist(), part.records, strict=True)
             else:
                 found.append((part.offset, min(max(part.timestamp, 0), LATEST_APPEND_MS) * 1000, part.value))
     except Exception as error:  # noqa: BLE001 - which one is aiokafka's business

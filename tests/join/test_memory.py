@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,10 @@ class Worker:
         assert flush is not None
         Sink(self.store, "w").write([flush])
         self.state.settle(flush.usage.watermark, flush.items.watermark, flush.touched.number)
+
+
+def rows(*numbers: int) -> np.ndarray[Any, np.dtype[np.int32]]:
+    return np.array(numbers, np.int32)
 
 
 def day_of_usage(day: int, items: int = 5) -> list[Event]:
@@ -113,14 +119,17 @@ def test_a_backfill_under_a_standing_watermark_is_bounded_by_number(monkeypatch:
 
 def test_idle_keys_leave_in_the_order_of_their_last_touch() -> None:
     idle = Idle(most=3)
-    for number, name in enumerate("abcab"):
-        idle.touch([(name,)], number * 10, number)
-    assert idle.take(before=25, stored=1) == []
-    assert idle.take(before=25, stored=2) == [("c",)]
-    assert idle.take(before=1000, stored=3) == [("a",)]
-    for name in "defg":
-        idle.touch([(name,)], 50, 9)
-    assert idle.take(before=0, stored=9) == [("b",), ("d",)]
+    for number, row in enumerate((0, 1, 2, 0, 1), start=1):
+        idle.touch(rows(row), number * 10, number)
+    assert idle.take(before=35, stored=2).tolist() == []
+    assert idle.take(before=35, stored=3).tolist() == [2]
+    assert idle.take(before=1000, stored=4).tolist() == [0]
+    for row in (3, 4, 2, 0):
+        idle.touch(rows(row), 60, 9)
+    assert idle.take(before=0, stored=9).tolist() == [1, 3]
+    idle.touch(rows(4, 2, 0, 4), 70, 10)
+    assert idle.take(before=1000, stored=10).tolist() == [4, 2, 0]
+    assert idle.take(before=1000, stored=10).tolist() == []
 
 
 def test_the_filter_forgets_nothing_and_takes_few_for_its_own() -> None:

@@ -18,6 +18,7 @@ from streams.config import Settings
 from streams.errors import BrokerUnavailable, ConfigError, SetupError
 from streams.events.decode import decode
 from streams.events.keys import partition_of
+from streams.events.records import Records
 from streams.events.schemas import shipped_id
 from streams.events.wire import HEADER_BYTES, pack_header
 from streams.publish import UsageEvent, UsagePublisher, WorkItemEvent, WorkItemPublisher
@@ -55,7 +56,9 @@ def test_events_arrive_in_the_partition_of_their_key(broker_address: str, topic:
         assert all(record.partition == partition_of(record.key, PARTITIONS) for record in here)
         now = np.full(len(here), 2**62)
         values = [record.value for record in here]
-        decoded = decode("usage-events", values, np.arange(len(here)), now, partition=partition, partitions=PARTITIONS)
+        decoded = decode(
+            "usage-events", Records.of(values), np.arange(len(here)), now, partition=partition, partitions=PARTITIONS
+        )
         assert decoded.dead == []
         assert decoded.frame["key"].to_list() == [record.key for record in here]
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from streams.events.decode import decode
+from streams.events.records import Records
 from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
 from streams.publish.mapping import load_mapping
@@ -125,7 +126,7 @@ def test_the_worker_accepts_every_event_of_the_runs(runs: tuple[list[dict[str, s
     for topic, events in (("usage-events", usage_of(table)), ("work-item-events", items_of(table))):
         values = [event.to_wire() for event in events]
         offsets, appended = np.arange(len(values)), np.full(len(values), 2**62)
-        decoded = decode(topic, values, offsets, appended, partition=0, partitions=1)
+        decoded = decode(topic, Records.of(values), offsets, appended, partition=0, partitions=1)
         assert decoded.dead == []
         assert len(decoded.frame) == len(events)
 

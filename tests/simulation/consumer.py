@@ -16,6 +16,7 @@ from streams.agents.topics import TopicState
 from streams.agents.transport import CREDIT, Seat, Tail
 from streams.config import TOPICS
 from streams.errors import Fenced
+from streams.events.records import Records
 from tests.simulation.broker import Broker, Group, Refused
 
 FETCH_WAIT_S = 8.0
@@ -157,7 +158,7 @@ class SimulatedConsumer:
         found = [(offset, record) for offset in range(begin, end) if (record := log[offset]).value is not None]
         return Batch(
             tp, seat.epoch, self.generation, begin, end,
-            [record.value for _, record in found],
+            Records.of(record.value for _, record in found),
             np.array([offset for offset, _ in found], np.int64),
             np.array([record.at_us for _, record in found], np.int64),
         )  # fmt: skip

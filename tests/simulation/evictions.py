@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
+from unittest.mock import patch
 
 from streams.join import partition
-from streams.join.idle import Idle, Key
+from streams.join.partition import JoinPartition
 
 LET_GO, CAME_BACK = "let go", "came back"
 EVICTIONS: Final = (LET_GO, CAME_BACK)
@@ -18,28 +19,21 @@ EVICTIONS: Final = (LET_GO, CAME_BACK)
 @contextmanager
 def room_for(most: int, counts: Counter[str]) -> Iterator[None]:
     """Within: a join partition keeps at most so many items, and as many panes, unless they are not stored yet."""
+    settle, load = JoinPartition.settle, JoinPartition.load
 
-    class Counted(Idle):
-        def __init__(self, usual: int) -> None:
-            super().__init__(min(usual, most))
-            self._gone: set[Key] = set()
+    def held(state: JoinPartition) -> int:
+        return state.size["items"] + state.size["panes"]
 
-        def touch(self, keys: Iterable[Key], watermark: int, cut: int) -> None:
-            found = list(keys)
-            if back := self._gone.intersection(found):
-                counts[CAME_BACK] += len(back)
-                self._gone -= back
-            super().touch(found, watermark, cut)
+    def settled(state: JoinPartition, *args: Any) -> None:
+        before = held(state)
+        settle(state, *args)
+        counts[LET_GO] += before - held(state)
 
-        def take(self, before: int, stored: int) -> list[Key]:
-            if taken := super().take(before, stored):
-                counts[LET_GO] += len(taken)
-                self._gone.update(taken)
-            return taken
+    def loaded(state: JoinPartition, *args: Any) -> None:
+        before = held(state)
+        load(state, *args)
+        counts[CAME_BACK] += held(state) - before
 
-    changed: Any = partition
-    changed.Idle = Counted
-    try:
+    bounds = {name: min(most, getattr(partition, name)) for name in ("MOST_ITEMS", "MOST_PANES")}
+    with patch.multiple(partition, **bounds), patch.multiple(JoinPartition, settle=settled, load=loaded):
         yield
-    finally:
-        changed.Idle = Idle

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from streams.detect.alert import alert_rows
 from streams.detect.observed import WINDOW_COLUMNS
-from streams.join.partition import PANE_SCHEMA
+from streams.join.keys import PANE_SCHEMA
 from streams.store.rows import TIME
 from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA

@@ -13,13 +13,13 @@ import pytest
 
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.join.flush import EPOCH_SHIFT, FlushBuffer, PartitionFlush
-from streams.join.partition import JoinPartition, item_hash
+from streams.join.partition import JoinPartition
 from streams.store.positions import LIVES, Claim, Incarnation, claim, incarnations, write_incarnations
 from streams.store.sink import Sink
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import PANE_US
-from tests.frames import item_frame, usage_frame
+from tests.frames import item_frame, item_hash, usage_frame
 from tests.store.memory import ANSWERS, Row, plain
 from tests.store.simulated import Store
 from tests.strategies import Event, at, item_event, usage_event

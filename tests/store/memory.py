@@ -10,11 +10,11 @@ from typing import Any
 import polars as pl
 import pyarrow as pa
 
+from streams.join.keys import ACTOR_SCHEMA, LINE_SCHEMA, PANE_SCHEMA
 from streams.join.outcome import ItemEvent
-from streams.join.partition import ACTOR_SCHEMA, LINE_SCHEMA, PANE_SCHEMA, item_hash
 from streams.store.positions import Incarnation, Mirror
 from streams.windows.measures import LINE_MEASURES, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
-from tests.frames import ITEM_SCHEMA, USAGE_SCHEMA
+from tests.frames import ITEM_SCHEMA, USAGE_SCHEMA, item_hash
 
 Row = dict[str, Any]
 

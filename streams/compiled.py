@@ -1,0 +1,52 @@
+"""Loops over arrays, compiled to machine code when they are first called and kept on disk for the next process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+F = TypeVar("F", bound=Callable[..., Any])
+Array = npt.NDArray[Any]
+Number = Any
+"""A number within a loop, whose type the compiler finds out: np.uint64 does not mix with int."""
+
+
+def _cache() -> Path | None:
+    """A directory for the machine code of exactly these sources: numba itself would miss a change in a loop that another file calls."""
+    sources = blake2b(digest_size=8)
+    for file in sorted(Path(__file__).parent.rglob("*.py")):
+        if b"@compiled" in (text := file.read_bytes()):
+            sources.update(text)
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises where there is none
+    path = Path(home, "tokenworth", f"loops-{sources.hexdigest()}")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return path if os.access(path, os.W_OK) else None
+
+
+_CACHE = _cache()
+if _CACHE is not None:
+    config: Any = numba.config
+    config.CACHE_DIR = str(_CACHE)
+
+
+def compiled(function: F) -> F:
+    """The function in machine code, without the interpreter's lock: arrays and numbers only; a fault in it does not raise but corrupts."""
+    made: Any = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy")(function)
+    return cast("F", made)
+
+
+def given(array: Array) -> Array:
+    """An array as loops take their input: contiguous and not to be written, so that there is one machine code for all."""
+    seen = np.ascontiguousarray(array).view()
+    seen.flags.writeable = False
+    return seen

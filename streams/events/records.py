@@ -1,0 +1,56 @@
+"""The values of records as slices of one buffer: no object per record until somebody asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
+
+
+class Records:
+    """Record i is `buffer[starts[i]:stops[i]]`; a null value has a stop of -1. What a record is made of is read in place (events/columns.py)."""
+
+    __slots__ = ("buffer", "starts", "stops")
+
+    def __init__(self, buffer: Bytes, starts: Places, stops: Places) -> None:
+        self.buffer, self.starts, self.stops = buffer, starts, stops
+
+    @classmethod
+    def of(cls, values: Iterable[bytes | None]) -> Records:
+        """Copies of values."""
+        given = list(values)
+        buffer = np.frombuffer(bytearray().join(value or b"" for value in given), np.uint8)
+        ends = np.cumsum(np.fromiter((len(value or b"") for value in given), np.int64, len(given)))
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if given else ends
+        missing = np.fromiter((value is None for value in given), np.bool_, len(given))
+        return cls(buffer, starts, np.where(missing, -1, ends))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Records]) -> Records:
+        """One after the other."""
+        if len(parts) == 1:
+            return parts[0]
+        shifts = np.cumsum([0, *(len(part.buffer) for part in parts[:-1])])
+        starts = [part.starts + shift for part, shift in zip(parts, shifts, strict=True)]
+        stops = [np.where(part.stops < 0, -1, part.stops + shift) for part, shift in zip(parts, shifts, strict=True)]
+        return cls(np.concatenate([part.buffer for part in parts]), np.concatenate(starts), np.concatenate(stops))
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> bytes | None:
+        start, stop = int(self.starts[index]), int(self.stops[index])
+        return None if stop < 0 else self.buffer[start:stop].tobytes()
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        data = self.buffer.data
+        for start, stop in zip(self.starts.tolist(), self.stops.tolist(), strict=True):
+            yield None if stop < 0 else bytes(data[start:stop])
+
+    def take(self, where: Places) -> Records:
+        """The records at these positions."""
+        return Records(self.buffer, self.starts[where], self.stops[where])
