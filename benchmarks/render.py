@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.screen import ratio, rows
+from benchmarks.screen import lead, ratio, rows
 
 BEGIN: Final = "<!-- written by `python -m benchmarks render` -->"
 END: Final = "<!-- end -->"
@@ -42,16 +42,19 @@ def section(result: dict[str, Any]) -> str:
     """The table of one result, in Markdown, with its machine, input and configurations."""
     machine, traffic = result["machine"], result["traffic"]
     facts = (
-        f"{result['made_at'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_mb'] // 1000} GB, {machine['kernel']}, "
+        f"{result['made_at'][:10]}, {machine['cpu']}, {machine['cores']} cores, {machine['memory_mb'] // 1000} GB, {machine['kernel']}, load average "
+        f"{machine['load_average']} before, "
         f"Python {machine['python']}, Java {machine['java']}, {machine['broker']}. "
         f"{traffic['usage_events']:,} usage events of {traffic['teams']} teams in {traffic['days']} days, {traffic['lines']:,} lines, "
-        f"{traffic['panes']:,} panes, {traffic['partitions']} partitions. Medians; least and most in brackets."
+        f"{traffic['panes']:,} panes, {traffic['partitions']} partitions. Medians; least and most in brackets. "
+        "`x worker`: events per CPU second as a multiple of the worker's, which does far more. `tokenworth x`: how many times as much tokenworth "
+        "does per CPU second on the peers' job, against the better of the peer's two figures."
     )
     lines = [
         facts,
         "",
-        "| system | events / CPU s | warm | events / s | peak MB | per CPU s, worker = 1 | runs x events |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| system | events / CPU s | warm | events / s | peak MB | x worker | tokenworth x | runs x events |",
+        "|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
     found = rows(result)
     for title, figures in found:
@@ -59,9 +62,9 @@ def section(result: dict[str, Any]) -> str:
         runs = len(figures["runs"]["events_per_s"])
         lines.append(
             f"| {title} | {' | '.join(cells)} | {figures['rss_mb']:,.0f} | {ratio(figures, result.get('worker'))} "
-            f"| {runs} x {figures['events']:,} |"
+            f"| {lead(title, figures, result)} | {runs} x {figures['events']:,} |"
         )
-    lines += [f"| {name} | absent: {reason} | | | | | |" for name, reason in result["absent"].items()]
+    lines += [f"| {name} | absent: {reason} | | | | | | |" for name, reason in result["absent"].items()]
     return "\n".join([*lines, "", *(f"- {title}: {figures['configuration']}." for title, figures in found)])
 
 

@@ -39,7 +39,7 @@ class Screen:
             title=f"{traffic['usage_events']:,} usage events, {traffic['lines']:,} lines, {traffic['panes']:,} panes; medians"
         )
         table.add_column("system")
-        for name in ("events/CPU s", "warm", "events/s", "peak MB", "x worker", "runs", "events"):
+        for name in ("events/CPU s", "warm", "events/s", "peak MB", "x worker", "tokenworth x", "runs", "events"):
             table.add_column(name, justify="right")
         for title, found in rows(results):
             table.add_row(
@@ -49,11 +49,12 @@ class Screen:
                     for name in ("events_per_cpu_s", "warm_events_per_cpu_s", "events_per_s", "rss_mb")
                 ),
                 ratio(found, results.get("worker")),
+                lead(title, found, results),
                 str(len(found["runs"]["events_per_s"])),
                 f"{found['events']:,}",
             )
         console = Console()
-        console.width = max(console.width, 100)
+        console.width = max(console.width, 124)
         console.print(table)
         for name, reason in results["absent"].items():
             console.print(f"{name}: not measured: {reason}", highlight=False)
@@ -63,7 +64,18 @@ def rows(results: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """What was measured, in the order in which it is shown, each with its title."""
     found = [("worker, end to end", results["worker"])] if "worker" in results else []
     found += [(f"limit: {name}", limit) for name, limit in results["limits"].items()]
-    return found + [(f"{name} {peer['version']}", peer) for name, peer in results["peers"].items()]
+    return found + [
+        (f"{name} {peer['version']}" + ", peers' job" * (name == "tokenworth"), peer)
+        for name, peer in results["peers"].items()
+    ]
+
+
+def lead(title: str, found: dict[str, Any], results: dict[str, Any]) -> str:
+    """How many times as much tokenworth does on the peers' job per CPU second, against the better of the peer's two figures."""
+    own = results["peers"].get("tokenworth")
+    if own is None or own is found or title.startswith(("worker", "limit")):
+        return "."
+    return f"{own['events_per_cpu_s'] / max(found['events_per_cpu_s'], found['warm_events_per_cpu_s']):.2f}"
 
 
 def ratio(found: dict[str, Any], worker: dict[str, Any] | None) -> str:

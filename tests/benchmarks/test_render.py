@@ -19,7 +19,7 @@ def stored() -> dict[str, Any]:
     options = Options(events=880, runs=2)
     return {
         "made_at": "2026-11-23T00:00:00+00:00",
-        "machine": {"cpu": "a & b", "cores": 2, "memory_mb": 24_000, "kernel": "Linux 6", "python": "3.11", "java": "17", "broker": "tansu"},
+        "machine": {"cpu": "a & b", "cores": 2, "memory_mb": 24_000, "load_average": 0.5, "kernel": "Linux 6", "python": "3.11", "java": "17", "broker": "tansu"},
         "traffic": {"usage_events": 900, "teams": 2, "days": 2, "lines": 5, "panes": 6, "partitions": 4},
         **results_of({name: [FIGURES, FIGURES] for name in (WORKER, *systems)}, systems, published, options),
         "absent": {"gone": "no Java"},

@@ -12,42 +12,65 @@ import json
 import sys
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
-from streams.join.totals import Totals
 
 from streams.agents.batches import joined, read_fetches_as_chunks
+from streams.compiled import compiled
 from streams.config import USAGE_TOPIC
 from streams.events.decode import decode
+from streams.events.texts import Texts, hashes
+from streams.join.series import Series
+from streams.join.table import KeyTable, Table, place
+from streams.join.usage import numbers
+from streams.value.prices import PriceBook
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS
 
-LINE: Final = ["work_item_id", "team", "tool", "model"]
-PANE: Final = ["team", "tool", "model", "pane_start"]
+Array = npt.NDArray[Any]
+
 MEASURES: Final = ["events", "tokens", "output_tokens", "cost_micro_usd"]
+_SUMS: Final = {"sums": (np.int64, (len(MEASURES),))}
 
 
 class Job:
-    """Running totals of both kinds."""
+    """Running totals of lines (item, series) and panes (pane number, series); a series is a team, tool and model. Items keep their names."""
 
     def __init__(self) -> None:
-        self.lines, self.panes = Totals(len(MEASURES)), Totals(len(MEASURES))
+        self.lines, self.panes, self.items = KeyTable(**_SUMS), KeyTable(**_SUMS), KeyTable()
+        self.series = Series(PriceBook.shipped())
+        self.names: list[pl.DataFrame] = []
 
     def apply(self, usage: pl.DataFrame) -> None:
         """Add decoded events."""
-        usage = usage.with_columns(
-            pane_start=pl.col("occurred_at") // PANE_US * PANE_US,
-            events=pl.lit(1, pl.Int64),
-            tokens=pl.sum_horizontal(TOKEN_BUCKETS),
-        )
-        _add(self.lines, usage.filter(pl.col("work_item_id") != ""), LINE)
-        _add(self.panes, usage, PANE)
+        series = self.series.of(usage).astype(np.uint64)
+        tokens = numbers(usage.select(pl.sum_horizontal(TOKEN_BUCKETS)).to_series())
+        amounts = tokens, numbers(usage["output_tokens"]), numbers(usage["cost_micro_usd"].fill_null(0))
+        names = Texts.of(usage["work_item_id"])
+        items, new = self.items.place(hashes(Texts.of(usage["tenant"]), names))
+        if new.any():
+            self.names.append(usage.select("tenant", "work_item_id").filter(new).with_columns(pl.all() + ""))
+        panes = (numbers(usage["occurred_at"]) // PANE_US).astype(np.uint64)
+        _add(self.lines, items.astype(np.uint64), series, names.views[:, 0] > 0, amounts)
+        _add(self.panes, panes, series, np.ones(len(usage), np.bool_), amounts)
 
 
-def _add(totals: Totals, usage: pl.DataFrame, key: list[str]) -> None:
-    summed = usage.group_by(key).agg(pl.col(*MEASURES).sum())
-    rows, _ = totals.rows(summed.select(key).iter_rows())
-    totals.add(rows, summed.select(MEASURES).to_numpy())
+def _add(totals: KeyTable, high: Array, low: Array, counts: Array, amounts: tuple[Array, ...]) -> None:
+    totals.reserve(len(high))
+    add(totals.table, totals["sums"], high, low, counts, amounts)
+
+
+@compiled
+def add(table: Table, sums: Array, high: Array, low: Array, counts: Array, amounts: tuple[Array, ...]) -> None:
+    """Add the events that count to their rows."""
+    for i in range(len(high)):
+        if counts[i]:
+            row, _ = place(table, high[i], low[i])
+            sums[row, 0] += 1
+            for k in range(3):
+                sums[row, 1 + k] += amounts[k][i]
 
 
 async def main() -> None:
@@ -67,18 +90,18 @@ async def main() -> None:
             batch = joined(TP(*part), 0, 0, chunks)
             decoded = decode(
                 USAGE_TOPIC,
-                batch.values,
+                batch.records,
                 batch.offsets,
                 batch.appended_at,
                 partition=part.partition,
                 partitions=partitions,
             )
             job.apply(decoded.frame)
-            count += len(batch.values)
+            count += len(batch.records)
             if count < records:
                 say(records=count)
     say(records=count)
-    lines, panes = (totals.sums(range(len(totals))).sum(axis=0).tolist() for totals in (job.lines, job.panes))
+    lines, panes = (totals["sums"][totals.rows()].sum(axis=0).tolist() for totals in (job.lines, job.panes))
     say(
         records=panes[0], tokens=panes[1], lines=len(job.lines), panes=len(job.panes), line_tokens=lines[1], pane_tokens=panes[1],
     )  # fmt: skip
