@@ -17,6 +17,7 @@ import faust
 from streams import logs
 from streams.agents.app import create_app
 from streams.agents.context import Context
+from streams.agents.prepare import prepare_loops
 from streams.config import Settings
 from streams.metrics import serve
 
@@ -55,6 +56,7 @@ def run(settings: Settings, *, log_level: str = "INFO") -> None:
     """Run a worker; blocks. Raises the error that made an agent fail, after everything has stopped."""
     logs.configure(log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
+    prepare_loops()
     app = create_app(settings)
     context: Context = app.context
     with ExitStack() as exits:

@@ -193,6 +193,5 @@ def _foreign(keys: pl.Series, partition: int, partitions: int) -> list[int]:
     """Positions of the keys that belong to another partition."""
     if partitions == 1:
         return []
-    distinct = keys.unique()
-    foreign = distinct.filter(partitions_of(distinct, partitions) != partition)
-    return [] if foreign.is_empty() else keys.is_in(foreign.implode()).arg_true().to_list()
+    found: list[int] = np.flatnonzero(partitions_of(keys, partitions) != partition).tolist()
+    return found

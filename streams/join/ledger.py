@@ -66,13 +66,13 @@ class Facts(NamedTuple):
 
 
 class Items(NamedTuple):
-    """Columns of items: `name` [2, 4] uint32, the views of tenant and work item, `line` number + 1 of the first line, `folded` whether it has
-    events."""
+    """Columns of items: `name` [2, 4] uint32, the views of tenant and work item, `line` number + 1 of the first line, `with_outcome` whether
+    its outcome depends on its usage."""
 
     table: Table
     name: Array
     line: Array
-    folded: Array
+    with_outcome: Array
     order: Order
 
 
@@ -173,7 +173,7 @@ def add_to_lines(new: Array, rows: Array, facts: Facts, amounts: Array, items: I
             sums[_L_COUNTED + k] += amounts[i, k]
         lines.last_at[line] = max(lines.last_at[line], facts.at[i])
         touch(lines.table, line)
-        if items.folded[item]:
+        if items.with_outcome[item]:
             touch(items.table, item)
 
 

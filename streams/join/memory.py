@@ -44,7 +44,7 @@ class Memory:
 
     def __init__(self, prices: PriceBook, most_items: int, most_panes: int) -> None:
         self.series = Series(prices)
-        self.items = KeyTable(name=(np.uint32, (2, 4)), line=(np.int32, ()), folded=(np.uint8, ()))
+        self.items = KeyTable(name=(np.uint32, (2, 4)), line=(np.int32, ()), with_outcome=(np.uint8, ()))
         self.lines = KeyTable(sums=(np.int64, (len(LINE_MEASURES),)), last_at=(np.int64, ()), next=(np.int32, ()))
         self.panes = KeyTable(sums=(np.int64, (len(USAGE_MEASURES),)))
         self._idle_items, self._idle_panes = Idle(most_items), Idle(most_panes)
@@ -56,7 +56,7 @@ class Memory:
 
     def _items(self) -> Items:
         return Items(
-            self.items.table, self.items["name"], self.items["line"], self.items["folded"], self._idle_items.order
+            self.items.table, self.items["name"], self.items["line"], self.items["with_outcome"], self._idle_items.order
         )
 
     def _lines(self) -> Lines:

@@ -24,7 +24,7 @@ from streams.join.filter import KeyFilter
 from streams.join.input import UNSEEN, Input
 from streams.join.keys import ACTOR_KEY, ACTOR_SCHEMA, ITEM_KEY, PANE_KEY
 from streams.join.memory import Memory
-from streams.join.outcome import Booking, ItemEvent, Line, Outcome, fold
+from streams.join.outcome import Booking, ItemEvent, Line, Outcome, counts_usage, fold
 from streams.join.table import Rows
 from streams.join.usage import Usage, actor_ids, item_hashes, pane_ids, prompt_ids
 from streams.value.prices import PriceBook
@@ -148,7 +148,7 @@ class JoinPartition:
         rows = self._place(names)
         for row, (_, _, history, booked, _) in zip(rows.tolist(), items, strict=True):
             self._states[row] = ItemState(sorted(history), booked)
-        self._memory.items["folded"][rows] = [bool(history) for _, _, history, _, _ in items]
+        self._memory.items["with_outcome"][rows] = [counts_usage(history) for _, _, history, _, _ in items]
         # What a stored item has left since it was booked as stored must be marked: the bookings of now count besides those.
         doubtful = rows[np.array([not trusted for *_, trusted in items], np.bool_)]
         stored = {row: self._states[row].booked for row in doubtful.tolist()}
@@ -218,7 +218,8 @@ class JoinPartition:
         rows = self._place(events)
         for row, (_, _, event) in zip(rows.tolist(), item_events(events), strict=True):
             insort(self._state(row).history, event)
-        self._memory.items["folded"][rows] = 1
+            if counts_usage((event,)):
+                self._memory.items["with_outcome"][row] = 1
         self._memory.items.touch(rows)
         return pl.Series(new)
 

@@ -1,0 +1,47 @@
+"""Machine code before the first batch: whoever takes over a partition should not wait for a compiler."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import structlog
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+
+from streams.agents.record_batch import RawRecords
+from streams.config import ITEMS_TOPIC, USAGE_TOPIC
+from streams.events.decode import decode
+from streams.events.usage import UsageEvent
+from streams.events.work_item import WorkItemEvent
+from streams.join.partition import JoinPartition
+from streams.value.prices import PriceBook
+from streams.value.rules import Rules
+from streams.windows.measures import DAY_US
+
+log = structlog.get_logger(__name__)
+
+COMPILED_S = 5.0
+"""Loading takes a second or two; what takes longer was compiled, once for this machine and this version."""
+
+
+def prepare_loops() -> None:
+    """Put one event of each kind through all that is compiled (streams/compiled.py)."""
+    began, at = time.monotonic(), datetime.now(UTC)
+    state = JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped())
+    usage = UsageEvent(event_id="0", occurred_at=at, tenant="t", work_item_id="1", actor="t:0123456789abcdef", prompt_fingerprint="p")
+    item = WorkItemEvent(event_id="0", occurred_at=at, tenant="t", work_item_id="1", kind="started")
+    for topic, value in ((USAGE_TOPIC, usage.to_wire()), (ITEMS_TOPIC, item.to_wire())):
+        batch = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
+        batch.append(0, 0, None, value, [])
+        found = RawRecords(bytes(batch.build())).next_batch().read()
+        now = np.full(1, int(at.timestamp() * 1e6))
+        frame = decode(topic, found.records, found.offsets, now, partition=0, partitions=2).frame
+        frame = (
+            frame if len(frame) else decode(topic, found.records, found.offsets, now, partition=1, partitions=2).frame
+        )
+        (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
+    cut = state.cut()
+    state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)
+    if (seconds := time.monotonic() - began) > COMPILED_S:
+        log.info("loops compiled for this machine", seconds=round(seconds, 1))
