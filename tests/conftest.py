@@ -14,7 +14,9 @@ import pytest
 from streams.local.broker import missing_for_kafka, start_broker
 from streams.local.stack import start_clickhouse
 
-hypothesis.settings.register_profile("tokenworth", deadline=None)  # the first call of a compiled loop takes longer than any other
+hypothesis.settings.register_profile(
+    "tokenworth", deadline=None
+)  # the first call of a compiled loop takes longer than any other
 hypothesis.settings.load_profile("tokenworth")
 
 

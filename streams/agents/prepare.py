@@ -29,7 +29,9 @@ def prepare_loops() -> None:
     """Put one event of each kind through all that is compiled (streams/compiled.py)."""
     began, at = time.monotonic(), datetime.now(UTC)
     state = JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped())
-    usage = UsageEvent(event_id="0", occurred_at=at, tenant="t", work_item_id="1", actor="t:0123456789abcdef", prompt_fingerprint="p")
+    usage = UsageEvent(
+        event_id="0", occurred_at=at, tenant="t", work_item_id="1", actor="t:0123456789abcdef", prompt_fingerprint="p"
+    )
     item = WorkItemEvent(event_id="0", occurred_at=at, tenant="t", work_item_id="1", kind="started")
     for topic, value in ((USAGE_TOPIC, usage.to_wire()), (ITEMS_TOPIC, item.to_wire())):
         batch = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 1 << 16)
