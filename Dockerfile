@@ -13,11 +13,12 @@ FROM python:3.11.14-slim-bookworm
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin tokenworth
 COPY --from=build /opt/tokenworth /opt/tokenworth
 COPY deploy/entrypoint.sh /usr/local/bin/tokenworth-entrypoint
-ENV PATH=/opt/tokenworth/bin:$PATH PYTHONUNBUFFERED=1 TOKENWORTH_METRICS_PORT=9464
+# XDG_CACHE_HOME: where a worker keeps the machine code that it makes at its first start.
+ENV PATH=/opt/tokenworth/bin:$PATH PYTHONUNBUFFERED=1 TOKENWORTH_METRICS_PORT=9464 XDG_CACHE_HOME=/tmp/cache
 # Relative paths (Faust makes a data directory for tables, which are not used) land in the one place that is writable.
 WORKDIR /tmp
 USER 10001
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=120s --retries=3 \
   CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"TOKENWORTH_METRICS_PORT\"]}/ready', timeout=4)"]
 ENTRYPOINT ["tokenworth-entrypoint"]
 CMD ["worker"]

@@ -29,6 +29,11 @@ class Dedup:
     def __len__(self) -> int:
         return sum(len(index) for index in (self.usage, self.items, self._prompts, self._actors))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(index.nbytes for index in (self.usage, self.items, self._prompts, self._actors))
+
     def new_actors(self, ids: Hashes, panes: Array, asked: Mask) -> Mask:
         """True for each actor asked for that is new in its pane. One that is forgotten comes again: the stored ones are a set."""
         return self._actors.add(ids, panes * PANE_US, asked)

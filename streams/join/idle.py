@@ -36,6 +36,12 @@ class Idle:
         self._most = most
         self.order = Order(np.zeros((1, 2), np.int32), np.zeros((1, 2), np.int64), np.zeros(1, np.int64))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory for the rows in the order, if these are the first ones."""
+        links, stamps, total = self.order
+        return int(links[: total[0]].nbytes + stamps[: total[0]].nbytes)
+
     def reserve(self, rows: int) -> None:
         """Make room for rows up to this number."""
         links, stamps, total = self.order

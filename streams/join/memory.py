@@ -52,6 +52,11 @@ class Memory:
         self._text_used = self._text_live = 0
         self._most_series = LEAST_SERIES
 
+    @property
+    def ledger_nbytes(self) -> int:
+        """Bytes of memory of items and lines, names included."""
+        return self.items.nbytes + self.lines.nbytes + self._idle_items.nbytes + self._text_used
+
     # --- views for the loops --------------------------------------------------------------------------------------------------------
 
     def _items(self) -> Items:

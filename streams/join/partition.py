@@ -115,6 +115,11 @@ class JoinPartition:
         kept = {"items": len(memory.items), "lines": len(memory.lines), "panes": len(memory.panes)}
         return kept | {"identities": len(self.dedup)}
 
+    @property
+    def nbytes(self) -> dict[str, int]:
+        """Bytes of memory of the ledger and of the dedup index."""
+        return {"lines": self._memory.ledger_nbytes, "identities": self.dedup.nbytes}
+
     # --- what is only in the store ----------------------------------------------------------------------------------------------------
 
     def expect_stored(self, hashes: Hashes) -> None:

@@ -26,7 +26,7 @@ MOST_LATE: Final = 1 << 20
 HOUR_BITS: Final = 20
 FULL, FILLED = 0.78, 0.70
 """How full a table may become, and how full it is when it is made anew: 12 bytes / 0.7 are 17.1 for an identity. Fuller ones shift more."""
-SPARE: Final = 4096
+SPARE: Final = 1024
 """Cells behind the last place, for what was pushed on."""
 SMALL: Final = 1 << 14
 """Cells of the smallest table."""

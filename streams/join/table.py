@@ -46,6 +46,12 @@ class KeyTable:
     def __len__(self) -> int:
         return int(self.table.counts[BEGUN] - self.table.counts[FREE])
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory: room that no row has ever had is not backed by any."""
+        begun, (slots, *rows, _) = int(self.table.counts[BEGUN]), self.table
+        return int(slots.nbytes) + sum(column[:begun].nbytes for column in (*rows, *self.columns.values()))
+
     def __getitem__(self, column: str) -> Array:
         return self.columns[column]
 

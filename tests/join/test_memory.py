@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from streams.join import partition as join_partition
@@ -139,3 +140,19 @@ def test_the_filter_forgets_nothing_and_takes_few_for_its_own() -> None:
     known.add(mine)
     assert known.holds(mine).all()
     assert known.holds(others).mean() < 0.001
+
+
+def test_a_line_takes_400_bytes_and_an_identity_18() -> None:
+    """Every event has an item of its own, which is the most that a line can cost."""
+    state = JoinPartition(0, 7 * DAY_US, RULES, PRICES)
+    one = usage_frame([usage_event("x", at(1), work_item_id="x", model="gpt-5", actor="a", prompt_fingerprint="f")])
+    for begin in range(0, 160_000, 4_000):
+        numbers = pl.Series(range(begin, begin + 4_000)).cast(pl.String)
+        names = {name: f"{name}-" + numbers for name in ("work_item_id", "event_id", "prompt_fingerprint")}
+        assert state.apply_usage(pl.concat([one] * 4_000).with_columns(**names)).all()
+        state.cut()
+        held, nbytes = state.size, state.nbytes
+        if begin > 100_000:  # before, cells that wait for the next batch count
+            assert nbytes["lines"] / held["lines"] <= 400
+            assert nbytes["identities"] / held["identities"] <= 18
+    assert held["lines"] == 160_000
