@@ -356,7 +356,7 @@ def _due(last_us: int | None, now_us: int, every_us: int) -> bool:
 
 
 def _constant(name: str, value: str | int, rows: int) -> pl.Series:
-    return pl.repeat(value, rows, dtype=WINDOW_SCHEMA[name], eager=True).alias(name)
+    return pl.Series(name, [value], WINDOW_SCHEMA[name]).new_from_index(0, rows)
 
 
 def _batches(blocks: Iterator[T], rows_of: Callable[[T], int]) -> Iterator[list[T]]:
