@@ -38,7 +38,7 @@ from streams.windows.measures import DAY_US, HOUR_US
 
 T = TypeVar("T")
 
-EVENTS: Final = 200_000
+EVENTS: Final = 100_000
 RUNS: Final = 3
 STORED: Final = Path(__file__).parent / "results" / "stages.json"
 STAGES: Final = ("read", "decode", "apply", "cut", "rows", "windows")

@@ -41,6 +41,10 @@ ACCEPTED = {
         "an unmodified package of its own that kafka-python imports if it is there; whoever wants can replace or leave it out",
     ),
     "hypothesis": ("MPL-2.0", "only the tests use it"),
+    "llvmlite": (
+        "BSD-2-Clause AND Apache-2.0 WITH LLVM-exception",
+        "both are permissive; the exception only takes conditions away; numba uses it",
+    ),
     "pathspec": ("Mozilla Public License 2.0 (MPL 2.0)", "only the build and mypy use it, unmodified"),
     "pyruhvro": ("", "its metadata says nothing; the licence file in the package is the MIT licence"),
 }

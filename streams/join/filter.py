@@ -21,15 +21,20 @@ class KeyFilter:
     """A set of 64-bit hashes that forgets none but may take others for its own."""
 
     def __init__(self) -> None:
-        self._bytes = np.zeros((1 << BITS) // 8, np.uint8)
-        self.empty = True
+        self._bytes = np.zeros(0, np.uint8)
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever added; then it takes no memory."""
+        return not len(self._bytes)
 
     def add(self, hashes: Hashes) -> None:
         """Add keys by their hashes."""
         if len(hashes):
+            if self.empty:
+                self._bytes = np.zeros((1 << BITS) // 8, np.uint8)
             bits = _bits(hashes)
             np.bitwise_or.at(self._bytes, bits >> np.uint64(3), np.uint8(1) << (bits & np.uint64(7)).astype(np.uint8))
-            self.empty = False
 
     def holds(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
         """False: never added."""

@@ -48,7 +48,7 @@ class Memory:
         self.lines = KeyTable(sums=(np.int64, (len(LINE_MEASURES),)), last_at=(np.int64, ()), next=(np.int32, ()))
         self.panes = KeyTable(sums=(np.int64, (len(USAGE_MEASURES),)))
         self._idle_items, self._idle_panes = Idle(most_items), Idle(most_panes)
-        self._text = np.empty(LEAST_TEXT, np.uint8)
+        self._text = np.empty(0, np.uint8)
         self._text_used = self._text_live = 0
         self._most_series = LEAST_SERIES
 
@@ -181,7 +181,7 @@ class Memory:
         self.lines.drop(self.lines_of(rows)[0])
         self.items.drop(rows)
         if self._text_used > LEAST_TEXT and 2 * self._text_live < self._text_used:
-            text = np.empty(max(2 * self._text_live, LEAST_TEXT), np.uint8)
+            text = np.empty(2 * self._text_live, np.uint8)
             self._text_used = move_texts(self.items.table, self.items["name"], self._text, text)
             self._text = text
 

@@ -10,7 +10,7 @@ from tests.simulation.faults import KINDS
 from tests.simulation.processes import replay, simulated
 from tests.simulation.run import simulate
 
-SEEDS = 2000
+SEEDS = 1000
 PROCESSES = 2
 
 
