@@ -172,8 +172,13 @@ def measure(
     values, weights = latencies(publisher.sent, seen, began + warm_s, until)
     produced = int(weights.sum()) / seconds
     return {"rate": rate, "produced_per_s": round(produced), "settings": options, "seconds": seconds} | {
-        f"p{share}_s": round(quantile(values, weights, share / 100), 2) for share in (50, 99)
+        f"p{share}_s": _told(quantile(values, weights, share / 100)) for share in (50, 99)
     }
+
+
+def _told(seconds: float) -> float | None:
+    """None: not seen before the run ended."""
+    return round(seconds, 2) if np.isfinite(seconds) else None
 
 
 def main(

@@ -70,6 +70,8 @@ def section(result: dict[str, Any]) -> str:
 
 def _spread(figures: dict[str, Any], name: str) -> str:
     runs = figures["runs"][name]
+    if not any(runs):  # a run whose progress came in one lump has no second half
+        return "."
     return f"{figures[name]:,.0f}" + (f" ({min(runs):,.0f}-{max(runs):,.0f})" if len(runs) > 1 else "")
 
 

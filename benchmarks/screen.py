@@ -45,7 +45,7 @@ class Screen:
             table.add_row(
                 title,
                 *(
-                    f"{found[name]:,.0f}"
+                    f"{found[name]:,.0f}" if found[name] else "."  # progress in one lump has no second half
                     for name in ("events_per_cpu_s", "warm_events_per_cpu_s", "events_per_s", "rss_mb")
                 ),
                 ratio(found, results.get("worker")),
