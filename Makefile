@@ -40,7 +40,7 @@ simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--fir
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "tokenworth needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
-	@echo "Setting up .venv from requirements.lock; the first time takes two to three minutes and 1.4 GB."
+	@echo "Setting up .venv from requirements.lock; the first time takes two to three minutes and 1.8 GB."
 	@$(PYTHON) -m venv .venv || { echo "Python's venv module is missing (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

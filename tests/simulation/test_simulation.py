@@ -10,7 +10,7 @@ from tests.simulation.faults import KINDS
 from tests.simulation.processes import replay, simulated
 from tests.simulation.run import simulate
 
-SEEDS = 1000
+SEEDS = 2000
 PROCESSES = 2
 
 
