@@ -12,6 +12,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from streams.agents.record_batch import RawRecords
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.decode import decode
+from streams.events.keys import partition_of
 from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
 from streams.join.partition import JoinPartition
@@ -38,10 +39,8 @@ def prepare_loops() -> None:
         batch.append(0, 0, None, value, [])
         found = RawRecords(bytes(batch.build())).next_batch().read()
         now = np.full(1, int(at.timestamp() * 1e6))
-        frame = decode(topic, found.records, found.offsets, now, partition=0, partitions=2).frame
-        frame = (
-            frame if len(frame) else decode(topic, found.records, found.offsets, now, partition=1, partitions=2).frame
-        )
+        here = partition_of(usage.key, 2)
+        frame = decode(topic, found.records, found.offsets, now, partition=here, partitions=2).frame
         (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)

@@ -82,13 +82,11 @@ class Memory:
         add_to_lines(new, rows, facts, amounts, self._items(), self._lines())
         self.panes.reserve(n)
         self._idle_panes.reserve(len(self.panes.table.keys))
-        add_to_panes(
-            new, facts, amounts, priced, usage.has_item, first_prompt, self._panes(), watermark, cut
-        )  # fmt: skip
+        add_to_panes(new, facts, amounts, priced, usage.has_item, first_prompt, self._panes(), watermark, cut)
 
     def place_items(self, keys: Hashes, tenants: Texts, names: Texts, watermark: int, cut: int) -> Rows:
         """The rows of items, begun if need be; -1 where the name is empty."""
-        return given(self._place_items(keys, tenants, names, given(np.ones(len(keys), np.bool_)), watermark, cut))
+        return self._place_items(keys, tenants, names, given(np.ones(len(keys), np.bool_)), watermark, cut)
 
     def _place_items(self, keys: Hashes, tenants: Texts, names: Texts, new: Array, watermark: int, cut: int) -> Array:
         self.items.reserve(len(keys))

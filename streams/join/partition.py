@@ -122,9 +122,9 @@ class JoinPartition:
 
     # --- what is only in the store ----------------------------------------------------------------------------------------------------
 
-    def expect_stored(self, hashes: Hashes) -> None:
-        """Of a partition that is taken over: the hashes (`item_hash`) of all stored items, and that its panes up to the watermark are stored."""
-        self._stored_items.add(hashes)
+    def expect_stored(self, names: Hashes) -> None:
+        """Of a partition that is taken over: the hashes (`item_hashes`) of the names of all stored items, and that its panes up to the watermark are stored."""
+        self._stored_items.add(names)
         self.panes_stored_before = (self.watermark // PANE_US + 1) * PANE_US
 
     def absent_items(self, batch: pl.DataFrame) -> pl.DataFrame:

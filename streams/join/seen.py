@@ -56,7 +56,7 @@ class _Identities:
         places = len(self.held.cells) - SPARE
         if len(self) + more <= FULL * places:
             return
-        since = _hour_of(drop_before)
+        since = int(_hour(drop_before))
         kept = _kept(self.held, since) + more
         self._move(max(int(kept / FILLED) + 1, min(2 * kept, SMALL)), since)
 
@@ -121,10 +121,6 @@ class SeenIndex:
     def remember(self, ids: Hashes, at: Times) -> None:
         """Add identities whether or not they are there."""
         self.add(ids, at)
-
-
-def _hour_of(at: int) -> int:
-    return min(max(at // _HOUR_US - _FIRST_HOUR + 1, 1), (1 << HOUR_BITS) - 1)
 
 
 @compiled

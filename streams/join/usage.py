@@ -64,9 +64,7 @@ class Usage:
 
 def pane_ids(panes: Array, series: Array) -> Hashes:
     """What identifies panes, by their numbers and the keys of their series."""
-    return hashes(
-        panes, np.ascontiguousarray(series[:, 0]).view(np.int64), np.ascontiguousarray(series[:, 1]).view(np.int64)
-    )
+    return hashes(panes, series[:, 0], series[:, 1])
 
 
 def prompt_ids(frame: pl.DataFrame, panes: Hashes) -> Hashes:
