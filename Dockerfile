@@ -1,4 +1,4 @@
-# The image of init and of the workers. Packages come from deploy/requirements.lock: what the extra `worker` needs, every file by its hash.
+# The image of init and of the workers. Packages come from deploy/requirements.lock: what the extras `worker` and `apprise` need, every file by its hash.
 FROM python:3.11.14-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/tokenworth

@@ -5,9 +5,10 @@ READY := .venv/.ready
 COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command "make lock" $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench simulate faults lock
+.PHONY: demo test check bench evaluate simulate faults lock
 
-help:  ## this list
+.PHONY: help
+help:
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r verb says; do printf '  make %-8s %s\n' "$$verb" "$$says"; done
 	@echo "  Options go in ARGS: make demo ARGS=--exit"
 
@@ -26,12 +27,15 @@ check: $(READY)  ## lint, format, types and import rules
 bench: $(READY)  ## tokenworth beside its limits and its peers (ARGS=--quick: five minutes)
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+evaluate: $(READY)  ## the alert rules on made histories (ARGS="--seed 7"), or the detectors on NAB (ARGS="--nab FOLDER")
+	@$(BIN)/python -m benchmarks.detection $(ARGS)
+
 faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 17 (ARGS="--faults 0": a soak)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade takes newer ones)
 	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
-	@echo hatchling | $(COMPILE) --extra worker --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
+	@echo hatchling | $(COMPILE) --extra worker --extra apprise --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
 	@for peer in benchmarks/peers/*/requirements.in; do $(COMPILE) --python-version 3.11 $$peer --output-file $${peer%.in}.lock || exit 1; done
 
 simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--first 1 --seeds 100000"

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from benchmarks.growth.page import write_growth
 from benchmarks.render import render as write
 from benchmarks.run import NAMES, Options, benchmark
 from benchmarks.screen import Screen
@@ -15,6 +16,7 @@ from streams.errors import TokenworthError
 
 app = typer.Typer(add_completion=False)
 
+RESULTS = Path(__file__).parent / "results"
 EVENTS, RUNS = 2_000_000, 5
 QUICK_EVENTS, QUICK_RUNS = 1_200_000, 3
 
@@ -48,12 +50,19 @@ def bench(
 
 @app.command()
 def render(
-    files: Annotated[list[Path], typer.Argument(help="results of --json, newest last")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="results of --json, newest last; none: benchmarks/results/quick.json")
+    ] = None,
     docs: Annotated[Path, typer.Option(help="where performance.md lies")] = Path("docs"),
 ) -> None:
-    """Write docs/performance.md and its plots from stored results."""
-    for path in write([json.loads(file.read_text(encoding="utf-8")) for file in files], docs):
+    """Write docs/performance.md and its plots from stored results, those of benchmarks.growth in benchmarks/results included."""
+    for path in write(
+        [json.loads(file.read_text(encoding="utf-8")) for file in files or [RESULTS / "quick.json"]], docs
+    ):
         typer.echo(path)
+    if (grown := RESULTS / "growth.json").exists():
+        for path in write_growth(json.loads(grown.read_text(encoding="utf-8")), docs):
+            typer.echo(path)
 
 
 if __name__ == "__main__":

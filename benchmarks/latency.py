@@ -1,7 +1,9 @@
 """From an event produced to the provisional 1h window that counts it: `python -m benchmarks.latency [--json FILE]`.
 
-Events are produced at a steady rate with the time of now. How many requests the tenant's newest 1h window in ClickHouse counts is read ten times a
-second; an event is visible when that number has reached the requests of all events produced before it and its own.
+Events of both topics are produced at a steady rate with the time of now, work-item events as seldom among them as in the made traffic. How many
+requests the tenant's provisional 1h window with the latest end counts is read ten times a second; an event is visible when that number has
+reached the requests of all events produced before it and its own. The stretch that is measured has the begin of a slide in its middle, from
+which on events count in a window that is not there yet.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ from rich.table import Table
 from benchmarks.machine import machine_facts
 from benchmarks.traffic import make
 from streams.agents.initialise import initialise
-from streams.config import USAGE_TOPIC, Settings
+from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC, Settings
 from streams.events.keys import partition_of, usage_key
+from streams.events.schemas import EventName
 from streams.local.stack import Stack
 from streams.publish.columns import encode
 from streams.store.client import connect
@@ -38,6 +41,9 @@ LOW_LATENCY: Final = {"flush_interval_s": 0.2}
 TICK_S: Final = 0.05
 _TEMPLATES: Final = 100_000
 _ID_BYTES: Final = 32
+_SLIDE_S: Final = 300
+_WARM_S: Final = 30
+_EVENTS: Final[tuple[EventName, EventName]] = ("usage_event", "work_item_event")
 _TIME_BYTES: Final = 8
 """A zig-zag varint of micro-seconds, from 1979 to 2259."""
 _NEWEST: Final = (
@@ -47,8 +53,9 @@ _NEWEST: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """An encoded event without its id and its time; `rest` follows the time."""
+    """An encoded event of a topic without its id and its time; `rest` follows the time."""
 
+    topic: str
     head: bytes
     rest: bytes
     partition: int
@@ -81,18 +88,21 @@ class Publisher(threading.Thread):
             while not self.stopping.is_set():
                 now = time.time()
                 stamp = _varint(int(now * 1e6))
-                batches = [producer.create_batch() for _ in range(self._partitions)]
+                batches = {
+                    (topic, p): [producer.create_batch()] for topic in INPUT_TOPICS for p in range(self._partitions)
+                }
                 due = int((now - began) * self._rate) - number
                 for _ in range(due):
                     template = self._templates[number % len(self._templates)]
                     value = b"".join((template.head, b"%0*x" % (_ID_BYTES, number), stamp, template.rest))
-                    if batches[template.partition].append(key=None, value=value, timestamp=int(now * 1e3)) is None:
-                        raise RuntimeError(f"{due} events in a tick are too many: this machine cannot produce so fast")
+                    made, at = batches[template.topic, template.partition], int(now * 1e3)
+                    while made[-1].append(key=None, value=value, timestamp=at) is None:
+                        made.append(producer.create_batch())
                     number += 1
                     requests += template.requests
                 self.sent.append((now, requests, due))
-                full = [(p, batch) for p, batch in enumerate(batches) if batch.record_count()]
-                futures = [await producer.send_batch(batch, USAGE_TOPIC, partition=p) for p, batch in full]
+                full = [(to, batch) for to, made in batches.items() for batch in made if batch.record_count()]
+                futures = [await producer.send_batch(batch, topic, partition=p) for (topic, p), batch in full]
                 await asyncio.gather(*futures)
                 await asyncio.sleep(max(now + TICK_S - time.time(), 0))
         finally:
@@ -100,18 +110,29 @@ class Publisher(threading.Thread):
 
 
 def templates(partitions: int) -> list[Template]:
-    """Events of the benchmark's traffic."""
-    usage = make(_TEMPLATES).usage
-    ids = pl.Series(["0" * _ID_BYTES]).new_from_index(0, len(usage))
-    values = encode(usage.with_columns(event_id=ids), "usage_event")
-    keys = usage.select("tenant", "work_item_id", "session_id", "requests").iter_rows()
+    """Events of the benchmark's traffic, of both topics and in the order of their time."""
+    traffic = make(_TEMPLATES)
+    usage, items = traffic.usage, traffic.items
+    keyed = (
+        usage.with_columns(topic=pl.lit(USAGE_TOPIC), at="occurred_at"),
+        items.with_columns(
+            topic=pl.lit(ITEMS_TOPIC),
+            at="occurred_at",
+            session_id=pl.lit(None, pl.String),
+            requests=pl.lit(0, pl.Int64),
+        ),
+    )
     found = []
-    for value, (tenant, item, session, requests) in zip(values, keys, strict=True):
-        at = value.index(b"0" * _ID_BYTES)
-        rest = value[at + _ID_BYTES + _TIME_BYTES :]
-        place = partition_of(usage_key(tenant, "", item, session), partitions)
-        found.append(Template(value[:at], rest, place, requests))
-    return found
+    for frame, record in zip(keyed, _EVENTS, strict=True):
+        blank = pl.Series(["0" * _ID_BYTES]).new_from_index(0, len(frame))
+        values = encode(frame.with_columns(event_id=blank), record)
+        keys = frame.select("at", "topic", "tenant", "work_item_id", "session_id", "requests").iter_rows()
+        for value, (at, topic, tenant, item, session, requests) in zip(values, keys, strict=True):
+            begin = value.index(b"0" * _ID_BYTES)
+            rest = value[begin + _ID_BYTES + _TIME_BYTES :]
+            place = partition_of(usage_key(tenant, "", item, session), partitions)
+            found.append((at, Template(topic, value[:begin], rest, place, requests)))
+    return [template for _, template in sorted(found, key=lambda pair: pair[0])]
 
 
 def _varint(value: int) -> bytes:
@@ -148,13 +169,14 @@ def quantile(values: np.ndarray[Any, Any], weights: np.ndarray[Any, Any], share:
 def measure(
     rate: int, options: dict[str, float], found: Sequence[Template], warm_s: float, seconds: float
 ) -> dict[str, Any]:
-    """Latency at a rate with some settings, after a while in which inputs without events stop holding the watermark back."""
+    """Latency at a rate with some settings, in a stretch of time around the begin of a slide, after a while of warming up."""
     with tempfile.TemporaryDirectory(prefix="tokenworth-latency-") as directory, Stack(Path(directory)) as stack:
         settings = Settings(kafka=stack.kafka, clickhouse=stack.clickhouse, data_dir=Path(directory))
         initialise(settings)
         env = {f"TOKENWORTH_{name.upper()}": str(value) for name, value in options.items()}
         stack.spawn("worker", [sys.executable, "-m", "streams.cli", "worker"], env=env)
         client = connect(settings.clickhouse)
+        time.sleep(-(time.time() + warm_s + seconds / 2) % _SLIDE_S)
         publisher = Publisher(stack.kafka, found, rate, settings.partitions)
         publisher.start()
         began, seen = time.time(), []
@@ -182,7 +204,9 @@ def _told(seconds: float) -> float | None:
 
 
 def main(
-    seconds: Annotated[float, typer.Option(help="measured, after as long a while of warming up and 35 s more")] = 30,
+    seconds: Annotated[
+        float, typer.Option(help="measured, after half a minute of warming up, around a full five minutes")
+    ] = 30,
     json_file: Annotated[Path | None, typer.Option("--json", help="where to write the results")] = None,
 ) -> None:
     """From an event produced to the provisional 1h window that counts it."""
@@ -190,7 +214,7 @@ def main(
     table = Table("events/s", "produced", "settings", "p50 s", "p99 s")
     for rate in RATES:
         for options in ({}, LOW_LATENCY):
-            result = measure(rate, options, found, 35 + seconds, seconds)
+            result = measure(rate, options, found, _WARM_S, seconds)
             results.append(result)
             told = ", ".join(f"{name} = {value:g}" for name, value in options.items()) or "default"
             table.add_row(

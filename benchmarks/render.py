@@ -30,12 +30,16 @@ def render(results: list[dict[str, Any]], docs: Path) -> list[Path]:
         written.append(plot)
         parts.append(f"{section(result)}\n\n![events per CPU second](performance/{plot.name})\n")
     text = page.read_text(encoding="utf-8") if page.exists() else _NEW_PAGE
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n"
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    page.write_text("\n".join([head + BEGIN, *parts, END + tail]), encoding="utf-8")
+    page.write_text(between(text, BEGIN, "\n".join(parts), END), encoding="utf-8")
     return [page, *written]
+
+
+def between(text: str, begin: str, written: str, end: str) -> str:
+    """The text of a page with `written` between two marks, each on a line of its own; they are added at its end if it has none."""
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n"
+    head, _, rest = text.partition(begin)
+    return "\n".join([head + begin, written, end + rest.partition(end)[2]])
 
 
 def section(result: dict[str, Any]) -> str:

@@ -33,7 +33,7 @@ WORKER: Final = "worker"
 QUICK_S: Final = 210.0
 """With --quick no system runs again that would not be done by then; making and publishing the input comes before."""
 NAMES: Final = (WORKER, *(system.name for system in (*LIMITS, *PEER_SYSTEMS)))
-_WORKER_CONFIGURATION: Final = "one `tokenworth worker`, default settings, all agents"
+_WORKER_CONFIGURATION: Final = "one `tokenworth worker --agents join,windows`, default settings"
 _SCRATCH: Final = "benchmark_rows"
 
 

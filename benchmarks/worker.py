@@ -17,41 +17,50 @@ from streams.local.stack import Stack
 from streams.local.traffic import TENANT
 from streams.store.client import connect
 from streams.store.reading import ClickHouseStored, read
-from streams.store.windows import load_checkpoint
+from streams.store.windows import load_checkpoints
 
 OUTPUTS: Final = (PANES_TOPIC, WINDOWS_TOPIC, ALERTS_TOPIC, DEAD_TOPIC)
+WORKER: Final = [sys.executable, "-m", "streams.cli", "worker", "--agents", "join,windows"]
+"""The agents between Kafka and windows; in production as well alerts are judged in a process of their own (docker-compose.yml)."""
 _POLL_S: Final = 0.1
 _TIMEOUT_S: Final = 1800.0
 
 
-def run_worker(stack: Stack, settings: Settings, number: int, progress: Callable[[int], None]) -> Figures:
-    """One run over the input topics as they are, into a database, a group and output topics of its own, which are gone afterwards.
+def run_worker(
+    stack: Stack, settings: Settings, number: int, progress: Callable[[int], None], *, processes: int = 1
+) -> Figures:
+    """One run of some worker processes over the input topics as they are, into a database, a group and output topics of its own, which are gone
+    afterwards.
 
-    Counts from the moment in which the worker owns all partitions until windows cover the last record. Raises Refused when records are missing.
+    Counts from the moment in which every worker owns partitions, and together all of them, until windows cover the last record; CPU time and
+    memory are those of all workers. Raises Refused when records are missing.
     """
     at = settings.model_copy(update={"clickhouse": f"{settings.clickhouse}_{number}", "group": f"bench-{number}"})
     initialise(at)
     client = connect(at.clickhouse)
-    worker = stack.spawn(
-        f"worker-{number}",
-        [sys.executable, "-m", "streams.cli", "worker"],
-        env={"TOKENWORTH_CLICKHOUSE": at.clickhouse, "TOKENWORTH_GROUP": at.group},
-    )
+    workers = [
+        stack.spawn(
+            f"worker-{number}-{process}",
+            WORKER,
+            env={"TOKENWORTH_CLICKHOUSE": at.clickhouse, "TOKENWORTH_GROUP": at.group},
+        )
+        for process in range(processes)
+    ]
     try:
-        tree = Tree(worker.pid)
+        trees = [Tree(worker.pid) for worker in workers]
         wanted = sum(end_offsets(at).values())
-        _wait(stack, lambda: _owned(client) == at.partitions)
-        samples = [Sample(0, time.monotonic(), tree.cpu_s())]
+        _wait(stack, lambda: _owned(client) == (at.partitions, processes))
+        samples = [Sample(_covered(client, at.partitions), time.monotonic(), _cpu_s(trees))]
 
         def all_covered() -> bool:
             covered = _covered(client, at.partitions)
             if covered > samples[-1].records:
-                samples.append(Sample(covered, time.monotonic(), tree.cpu_s()))
+                samples.append(Sample(covered, time.monotonic(), _cpu_s(trees)))
             progress(covered)
             return covered >= wanted
 
         _wait(stack, all_covered)
-        found = figures(samples, tree.peak_rss_bytes())
+        found = figures(samples, sum(tree.peak_rss_bytes() for tree in trees))
         counts = read(client, "results/records").row(0, named=True)
         if counts["dead"] or counts["consumed"] != wanted:
             raise Refused(
@@ -59,20 +68,27 @@ def run_worker(stack: Stack, settings: Settings, number: int, progress: Callable
             )
         return found
     finally:
-        stack.release(worker)
+        for worker in workers:
+            stack.release(worker)
         client.command(f"DROP DATABASE {at.clickhouse.rpartition('/')[2]}")
         client.close()
         delete_topics(at, OUTPUTS)
 
 
-def _owned(client: Any) -> int:
-    """Partitions that the worker has taken over."""
-    return int(client.query("SELECT uniqExact(kpart) FROM claims").result_rows[0][0])
+def _cpu_s(trees: list[Tree]) -> float:
+    return sum(tree.cpu_s() for tree in trees)
+
+
+def _owned(client: Any) -> tuple[int, int]:
+    """Partitions that have been taken over, and workers that own one."""
+    owners = "SELECT argMax(worker, epoch) AS worker FROM claims GROUP BY kpart"
+    return tuple(client.query(f"SELECT count(), uniqExact(worker) FROM ({owners})").result_rows[0])
 
 
 def _covered(client: Any, partitions: int) -> int:
     """Records of both topics that the windows cover."""
-    checkpoint = load_checkpoint(ClickHouseStored(client), partition_of(TENANT, partitions))
+    upart = partition_of(TENANT, partitions)
+    checkpoint = load_checkpoints(ClickHouseStored(client), [upart]).get(upart)
     return 0 if checkpoint is None else sum(usage + items for _, usage, items, *_ in checkpoint.positions)
 
 

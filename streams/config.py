@@ -49,7 +49,7 @@ class Settings(BaseSettings):
     replication: int = Field(1, ge=1, le=7, description="replication factor that init creates the topics with")
     flush_interval_s: float = Field(1.0, gt=0, le=60, description="time between flushes of a worker")
     flush_max_rows: int = Field(
-        100_000, ge=1000, description="rows that make a flush come earlier; twice as many may wait in a worker"
+        250_000, ge=1000, description="rows that make a flush come earlier; twice as many may wait in a worker"
     )
     horizon_days: int = Field(
         7,
@@ -72,6 +72,12 @@ class Settings(BaseSettings):
         60.0,
         ge=1,
         description="a partition with records waiting whose position does not move for this long is not ready",
+    )
+    channels: str = Field(
+        "", description="TOML file of the channels that alerts are sent to; empty: they are only stored and published"
+    )
+    alert_rules: str = Field(
+        "", description="TOML file of alert rules that differ from the shipped ones; empty: none do"
     )
     metrics_port: int = Field(0, ge=0, le=65535, description="port for /metrics, /live and /ready on loopback; 0: off")
     actor_key: SecretStr = Field(SecretStr(""), description="secret key of the actors' pseudonyms (publishers)")

@@ -28,6 +28,7 @@ CounterName = Literal[
     "tokenworth_insert_retries_total",
     "tokenworth_windows_written_total",
     "tokenworth_alert_transitions_total",
+    "tokenworth_deliveries_total",
 ]
 GaugeName = Literal["tokenworth_lag_records", "tokenworth_state_rows", "tokenworth_watermark_age_seconds"]
 HistogramName = Literal["tokenworth_flush_seconds"]
@@ -70,6 +71,11 @@ COUNTERS: Final = (
         "tokenworth_alert_transitions_total",
         ("state",),
         "Alerts that entered a state: pending, firing, resolved, no_data, silenced or acknowledged.",
+    ),
+    Metric(
+        "tokenworth_deliveries_total",
+        ("channel", "result"),
+        "Attempts to send a notice of an alert by result: delivered, retry (it is tried again) or refused (somebody has to change something).",
     ),
 )
 GAUGES: Final = (

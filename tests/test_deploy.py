@@ -127,7 +127,8 @@ def test_order_of_the_start() -> None:
 
 def test_workers_can_be_scaled() -> None:
     for worker in WORKERS:
-        assert {"container_name", "ports", "hostname", "volumes"}.isdisjoint(SERVICES[worker]), worker
+        assert {"container_name", "ports", "hostname"}.isdisjoint(SERVICES[worker]), worker
+        assert all(mount.endswith(":ro") for mount in SERVICES[worker].get("volumes", ())), worker
         assert "TOKENWORTH_INSTANCE" not in environment(worker)
 
 

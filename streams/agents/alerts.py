@@ -1,26 +1,34 @@
 """The alert agent: consumes final windows, keeps the state of every alert in ClickHouse and tells it on the alerts topic.
 
-A step: judge the windows; write the alerts that changed in one insert; publish them; write the checkpoint; commit. State and history are loaded
+A step: judge the windows; note which notices are to be sent; write the alerts that changed in one insert; publish them; write the
+checkpoint; commit. What is noted is sent beside these steps (agents/delivery.py). State and history are loaded
 from ClickHouse. What is stored was judged and is not judged again, lest a revision that came meanwhile takes back what somebody was told; what
 is stored beyond the checkpoint may not have been told, and is told again.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 import structlog
 from faust.types import TP
 
+from streams.agents.alert_rules import load_policy
 from streams.agents.batches import Batch
 from streams.agents.context import Context
+from streams.agents.delivery import Deliverer
+from streams.agents.delivery import Seat as Holding
+from streams.agents.probes import Prober
 from streams.agents.transport import Consumer, Seat
 from streams.config import ALERTS_TOPIC, WINDOWS_TOPIC
+from streams.deliver.configuration import load_calendars, load_channels
 from streams.detect.alert import Alert, alert_rows, alerts_from_rows
 from streams.detect.engine import AlertEngine
-from streams.detect.policy import AlertPolicy
+from streams.detect.observed import WINDOW_COLUMNS
 from streams.errors import Fenced
 from streams.store.alerts import alert_checkpoint_row, load_alerts, load_history, load_watermark
 from streams.windows.families import WINDOW_SCHEMA
@@ -47,6 +55,14 @@ class AlertAgent:
         self.parts: dict[int, Judged] = {}
         self.tenure = -1
         self._consumer: Consumer | None = None
+        self._policy = load_policy(self.settings.alert_rules)
+        path = Path(self.settings.channels) if self.settings.channels else None
+        channels, calendars = (load_channels(path), load_calendars(path)) if path else ({}, ())
+        self._deliverer = Deliverer(context, channels, self._seat, calendars)
+        self._prober = Prober(context, self._deliverer, self._seat, self._policy)
+
+    def _seat(self) -> Holding:
+        return self.tenure, frozenset(self.parts)
 
     async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Load alerts and window history of the assigned partitions."""
@@ -71,7 +87,7 @@ class AlertAgent:
         """The state, and what an earlier owner has stored and perhaps not told."""
         stored, partitions = self.context.stored, self.context.partitions
         lateness_us = self.settings.allowed_lateness_s * 1_000_000
-        engine = AlertEngine(AlertPolicy(), lateness_us)
+        engine = AlertEngine(self._policy, lateness_us)
         watermark, untold = load_watermark(stored, wpart), list[Alert]()
         if watermark:
             alerts = load_alerts(stored, wpart, partitions, watermark)
@@ -117,7 +133,9 @@ class AlertAgent:
                 part = self.parts[batch.tp.partition] = await self._loaded(batch.tp.partition, batch.begin, alive)
             changes = await self.context.compute(self._judge, part, batch)
             if changes:
+                await self._deliverer.expect(changes, alive)
                 await self.context.persist(alive, self.context.sink.rows, "alerts", alert_rows(changes))
+                self._deliverer.wake()
             await self._tell(changes)
             row = alert_checkpoint_row(batch.tp.partition, batch.end, part.engine.watermark_us, self.context.wall_us())
             await self.context.persist(alive, self.context.sink.rows, "alert_checkpoints", row)
@@ -138,7 +156,9 @@ class AlertAgent:
 
     @staticmethod
     def _judge(part: Judged, batch: Batch) -> list[Alert]:
+        """Take in the windows up to each watermark together, then judge at it."""
         changes: list[Alert] = []
+        arrived = [pl.DataFrame(schema=WINDOW_SCHEMA).select(WINDOW_COLUMNS)]
         for value in batch.records:
             if not value:
                 continue
@@ -148,12 +168,15 @@ class AlertAgent:
                 log.warning("unreadable windows skipped", partition=batch.tp.partition, error=str(error))
                 continue
             if kind == WINDOWS:
-                changes += part.engine.on_windows(frame.filter(pl.col("status") == "final"), part.engine.watermark_us)
+                arrived.append(frame.select(WINDOW_COLUMNS).filter(pl.col("status") == "final"))
             else:
                 latest = frame["usage_watermark"].max()
                 assert isinstance(latest, int)
-                changes += part.engine.on_windows(pl.DataFrame(schema=WINDOW_SCHEMA), latest)
+                changes += part.engine.on_windows(pl.concat(arrived, how="vertical_relaxed"), latest)
+                arrived = arrived[:1]
+        part.engine.load_history(pl.concat(arrived, how="vertical_relaxed"))
         return changes
 
     async def run(self, consumer: Consumer) -> None:
-        """Nothing to do between batches."""
+        """Ask probes and deliver alerts between batches."""
+        await asyncio.gather(self._deliverer.run(), self._prober.run())

@@ -1,4 +1,4 @@
-"""What the join agent tells after each commit: touched panes and bookings, watermarks, dead letters."""
+"""What the join agent tells after each commit: touched panes and bookings, watermarks, dead letters, and numbers to the metrics."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from dataclasses import asdict
 import polars as pl
 
 from streams.agents.context import Context
-from streams.config import DEAD_TOPIC, PANES_TOPIC
+from streams.config import DEAD_TOPIC, ITEMS_TOPIC, PANES_TOPIC, USAGE_TOPIC
 from streams.events.dead_letter import DeadLetter
 from streams.join.flush import PartitionFlush
-from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks
+from streams.windows.updates import Message, pack_actors, pack_bookings, pack_panes, pack_watermarks
 
 
 class Announcements:
-    """Messages to pane-updates and dead-letters. Each call returns when the broker has acknowledged them."""
+    """Messages to pane-updates and dead-letters. Each of these calls returns when the broker has acknowledged them."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
 
     async def publish(self, flushes: list[PartitionFlush]) -> None:
         """What flushes changed, then the watermarks as of their cut: batches applied since are not told yet, and must not make windows final."""
-        for f in flushes:
-            kpart = pl.lit(f.partition, pl.UInt16).alias("kpart")
-            panes = f.touched.panes.with_columns(kpart, version=pl.lit(f.version, pl.UInt64))
-            await self.context.publish(PANES_TOPIC, pack_panes(panes))
-            await self.context.publish(PANES_TOPIC, pack_actors(f.touched.actors.with_columns(kpart)))
-            await self.context.publish(PANES_TOPIC, pack_bookings(f.bookings()))
-            await self.context.publish(DEAD_TOPIC, [_message(letter) for letter in f.dead])
+        await self.context.publish(PANES_TOPIC, await self.context.prepare(_updates, flushes))
+        await self.context.publish(DEAD_TOPIC, [_message(letter) for f in flushes for letter in f.dead])
         await self.watermarks(
             [
                 (f.partition, f.usage.position, f.items.position, max(f.usage.watermark, 0), max(f.items.watermark, 0))
                 for f in flushes
             ]
         )
+
+    def count(self, flushes: list[PartitionFlush], seconds: float) -> None:
+        """To the metrics: that they were committed after so long, and the fates of their records."""
+        metrics = self.context.metrics
+        metrics.add("tokenworth_flushes_total", agent="join", result="committed")
+        metrics.observe("tokenworth_flush_seconds", seconds, agent="join")
+        for topic, raw in ((USAGE_TOPIC, "raw_usage"), (ITEMS_TOPIC, "raw_items")):
+            applied = sum(len(frame) for f in flushes for frame in getattr(f, raw))
+            duplicates = sum(len(d.rows) for f in flushes for d in f.duplicates if d.topic == topic)
+            dead = sum(letter.topic == topic for f in flushes for letter in f.dead)
+            for fate, count in (("applied", applied), ("duplicate", duplicates), ("dead", dead)):
+                metrics.add("tokenworth_records_total", count, topic=topic, fate=fate)
 
     async def publish_again(self, partition: int, version: int, alive: Callable[[], bool]) -> None:
         """What a stored flush changed."""
@@ -46,12 +53,24 @@ class Announcements:
             await self.context.publish(PANES_TOPIC, pack(rows))
 
     async def watermarks(self, rows: list[tuple[int, int, int, int, int]]) -> None:
-        """Partition, positions of usage and items, watermarks of both (us): to every partition of pane-updates."""
+        """Partition, positions of usage and items, watermarks of both (us): to every partition of pane-updates. 0 says nothing new."""
         if rows:
             message = pack_watermarks(rows)
-            for partition in range(self.context.partitions):
-                await self.context.publish(PANES_TOPIC, [(b"", message)], partition)
+            await self.context.publish(
+                PANES_TOPIC, [(partition, message) for partition in range(self.context.partitions)]
+            )
 
 
-def _message(letter: DeadLetter) -> tuple[bytes, bytes]:
+def _updates(flushes: list[PartitionFlush]) -> list[Message]:
+    """What flushes changed, as messages."""
+    messages: list[Message] = []
+    for f in flushes:
+        kpart = pl.lit(f.partition, pl.UInt16).alias("kpart")
+        messages += pack_panes(f.touched.panes.with_columns(kpart, version=pl.lit(f.version, pl.UInt64)))
+        messages += pack_actors(f.touched.actors.with_columns(kpart))
+        messages += pack_bookings(f.bookings())
+    return messages
+
+
+def _message(letter: DeadLetter) -> Message:
     return f"{letter.topic}/{letter.partition}".encode(), json.dumps(asdict(letter)).encode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -102,8 +102,8 @@ def _chunk(begin: int, end: int, found: Found) -> Chunk:
     return Chunk(begin, end, records, offsets, np.clip(times, 0, LATEST_APPEND_MS) * 1000)
 
 
-def joined(tp: TP, epoch: int, generation: int, chunks: list[Chunk]) -> Batch:
-    """The chunks of one fetch as a batch."""
+def joined(tp: TP, epoch: int, generation: int, chunks: Sequence[Chunk | Batch]) -> Batch:
+    """Chunks, or batches, that follow on each other as one batch."""
     records = Records.joined([chunk.records for chunk in chunks])
     offsets = np.concatenate([chunk.offsets for chunk in chunks])
     appended_at = np.concatenate([chunk.appended_at for chunk in chunks])

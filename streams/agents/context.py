@@ -114,10 +114,9 @@ class Context:
         """Start the producer for derived topics, inside the running event loop. A second call does nothing."""
         if self._producer is not None:
             return
-        self._producer = AIOKafkaProducer(
+        self._producer = AIOKafkaProducer(  # without compression: updates and windows are compressed already
             bootstrap_servers=self.settings.kafka,
             acks="all",  # without idempotence: updates are absolute, and one request a partition is in flight, so a repeat does no harm
-            compression_type="lz4",
             linger_ms=5,
             max_request_size=16 << 20,
             max_batch_size=1 << 20,
@@ -133,15 +132,17 @@ class Context:
         self._compute.shutdown(wait=False, cancel_futures=True)
         self._insert.shutdown(wait=False, cancel_futures=True)
 
-    async def publish(self, topic: str, messages: Iterable[tuple[bytes, bytes]], partition: int | None = None) -> None:
+    async def publish(self, topic: str, messages: Iterable[tuple[bytes | int, bytes]]) -> None:
         """Send (key, value) messages and wait until the broker has acknowledged all of them, however long it is away.
+
+        A number instead of a key is the partition that a message goes to.
 
         Messages may arrive more than once; of those with one key none is overtaken for good by an earlier one.
         """
         waiting, delay = list(messages), FIRST_RETRY_S
         with self.health.waiting(topic, "Kafka") as wait:
             while waiting:
-                acknowledged, error = await self._send(topic, waiting, partition)
+                acknowledged, error = await self._send(topic, waiting)
                 waiting = waiting[acknowledged:]
                 if error is not None:
                     wait.error = first_line(error)
@@ -149,16 +150,15 @@ class Context:
                     await asyncio.sleep(delay)
                     delay = min(delay * 2, LONGEST_RETRY_S)
 
-    async def _send(
-        self, topic: str, messages: Sequence[tuple[bytes, bytes]], partition: int | None
-    ) -> tuple[int, KafkaError | None]:
+    async def _send(self, topic: str, messages: Sequence[tuple[bytes | int, bytes]]) -> tuple[int, KafkaError | None]:
         """How many of the messages were acknowledged before the first that was not, and the error of that one, if it may pass."""
         producer = self._producer
         if producer is None:
             raise Fenced("the worker has been closed")
         sent: list[Awaitable[Any]] = []
         try:
-            for key, value in messages:
+            for to, value in messages:
+                key, partition = (b"", to) if isinstance(to, int) else (to, None)
                 sent.append(await producer.send(topic, value, key=key, partition=partition))
             first_error: KafkaError | None = None
         except KafkaError as error:
@@ -182,6 +182,10 @@ class Context:
                 return _caught(step, *args, **options)
 
         return await asyncio.get_running_loop().run_in_executor(self._compute, run)
+
+    async def prepare(self, step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Run a step that reads nothing but its arguments, beside the event loop and the agents' state."""
+        return await asyncio.get_running_loop().run_in_executor(self._insert, lambda: _caught(step, *args, **options))
 
     async def persist(self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Run a store step until it succeeds; a failure that passes is retried while `alive`, then Fenced is raised.

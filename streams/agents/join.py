@@ -3,7 +3,7 @@
 A flush moves positions forward in this order (DESIGN.md §7); one flush is in flight while the next batches are applied:
 
 1. cut the rows touched since the last flush
-2. write raw rows, dead letters and duplicates, then result rows, then the checkpoint mirror
+2. write raw rows, dead letters, duplicates and result rows, then the checkpoint mirror
 3. see that the input topics are still the same ones, and commit the next offsets of both to the Kafka group in one fenced request: the
    commit point
 4. publish the touched panes until acknowledged: before the next flush writes anything
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import structlog
 from faust.types import TP
@@ -24,6 +25,7 @@ from streams.agents.logs import InputLogs
 from streams.agents.positions import Log, Start, start
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.transport import Consumer, Seat
+from streams.agents.waiting import Waiting
 from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import Fenced, LogLost, SetupError, StoreRestored
 from streams.events.decode import decode
@@ -62,7 +64,8 @@ class JoinAgent:
         self._parked: dict[int, FlushBuffer] = {}
         self._closing = False
         self._flush_soon, self._flushed = asyncio.Event(), asyncio.Event()
-        self._flushing = asyncio.Lock()
+        self._flushing, self._applying = asyncio.Lock(), asyncio.Lock()
+        self._waiting = Waiting()
         self._rules_read_at = 0.0
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
@@ -83,6 +86,7 @@ class JoinAgent:
                 remedy="run only tokenworth workers in this group",
             )
         self.tenure, self._closing = tenure, False
+        self._waiting.clear()
         if not partitions:
             return
         await self._read_rules(alive)
@@ -162,7 +166,7 @@ class JoinAgent:
         state.trusted_since = life.trusted_since
         self.rebuilding.distrust(state)
         for topic in INPUT_TOPICS:
-            side, name = self._side(state, topic), SIDE[topic]
+            side, name = state.usage if topic == USAGE_TOPIC else state.items, SIDE[topic]
             side.closed, side.next_offset = begin.closed(topic), begin.offsets[topic]
             side.begin = side.next_offset
             if mirror is not None:
@@ -205,12 +209,13 @@ class JoinAgent:
             log.info("flush in flight abandoned", reason=str(reason) or "grace is over")
             self.parts = {}
         self._parked, self.parts = self.parts, {}
+        self._waiting.clear()
         self.tenure = -1
 
     # --- batches --------------------------------------------------------------------------------------------------------------------
 
     async def process(self, batch: Batch) -> None:
-        """Apply a batch of one of the input topics."""
+        """Let a batch of one of the input topics wait for the next flush, or apply it with those that wait when they are enough."""
         while self._full() and not self._closing:
             self._flushed.clear()
             self._flush_soon.set()
@@ -218,29 +223,33 @@ class JoinAgent:
         part = self.parts.get(batch.tp.partition)
         if part is None or part.epoch != batch.epoch or self._closing:
             return  # of an earlier tenure: will be read again
-
-        def alive() -> bool:
-            return part.epoch == batch.epoch and not self._closing
-
-        try:
-            await self.context.persist_state(alive, self._apply, part, batch)
-        except Fenced:
-            return
+        if self._waiting.add(batch):
+            await self._apply_waiting(batch.tp)
         if self._rows() >= self.settings.flush_max_rows:
             self._flush_soon.set()
 
+    async def _apply_waiting(self, tp: TP) -> None:
+        async with self._applying:
+            part = self.parts.get(tp.partition)
+            epoch = -1 if part is None else part.epoch
+
+            def alive() -> bool:
+                return part is not None and part.epoch == epoch and not self._closing
+
+            with suppress(Fenced):  # what was not applied will be read again
+                for batch in self._waiting.take(tp, epoch):
+                    assert part is not None
+                    await self.context.persist_state(alive, self._apply, part, batch)
+
     def _rows(self) -> int:
-        return sum(part.rows for part in self.parts.values())
+        return self._waiting.records + sum(part.rows for part in self.parts.values())
 
     def _full(self) -> bool:
         return self._rows() >= self.settings.flush_max_rows and self._flushing.locked()
 
     @staticmethod
-    def _side(state: JoinPartition, topic: str) -> Input:
-        return state.usage if topic == USAGE_TOPIC else state.items
-
-    def _input(self, part: FlushBuffer, topic: str) -> Input:
-        return self._side(part.state, topic)
+    def _input(part: FlushBuffer, topic: str) -> Input:
+        return part.state.usage if topic == USAGE_TOPIC else part.state.items
 
     def _apply(self, part: FlushBuffer, batch: Batch) -> None:
         """Decode and apply. What may fail and pass (registry, look-ups) comes before the state changes, so that it can be repeated."""
@@ -287,7 +296,8 @@ class JoinAgent:
                     await self.flush(consumer)
                     await self._idle(consumer)
                     await self._read_rules(lambda: not self._closing)
-                    await self._rebuild(consumer)
+                    if await self.rebuilding.go_on(self.parts, self._holds):
+                        await consumer.rejoin()
                     await self.logs.look(consumer, self._next)
                 except Fenced as reason:
                     log.warning("partitions lost", reason=str(reason))
@@ -307,15 +317,17 @@ class JoinAgent:
         """One flush of all partitions; raises Fenced when the group has moved on."""
         async with self._flushing:
             tenure = self.tenure
+            for tp in self._waiting.inputs():
+                await self._apply_waiting(tp)
             flushes = await self.context.compute(self._cut)
             if flushes:
                 began = self.context.monotonic()
-                await self.context.persist(lambda: self.tenure == tenure, self._store, flushes)
+                await self._store(flushes, lambda: self.tenure == tenure)
                 await self.logs.same(consumer)
                 next_offsets = dict(_next_offsets(flushes))
                 await consumer.commit_fenced(next_offsets, tenure)
                 self._committed |= next_offsets
-                self._measure(flushes, self.context.monotonic() - began)
+                self.announcements.count(flushes, self.context.monotonic() - began)
                 await self.announcements.publish(flushes)
                 await self.context.compute(self._settle, flushes)
         self._flushed.set()
@@ -323,15 +335,21 @@ class JoinAgent:
     def _cut(self) -> list[PartitionFlush]:
         return [flush for part in self.parts.values() if (flush := part.cut())]
 
-    def _store(self, flushes: list[PartitionFlush]) -> None:
-        """Write flushes. A store that lost earlier ones must not take them: its mirror would hide the hole, and nobody would read that again."""
+    async def _store(self, flushes: list[PartitionFlush], alive: Callable[[], bool]) -> None:
+        """Write flushes: tables that may stand without each other at the same time."""
+        context, sink = self.context, self.context.sink
+        await context.persist(alive, self._look_for_holes, flushes)
+        for tables in await context.prepare(sink.tables, flushes):
+            await asyncio.gather(*(context.persist(alive, sink.insert, *table) for table in tables))
+
+    def _look_for_holes(self, flushes: list[PartitionFlush]) -> None:
+        """A store that lost earlier flushes must not take these: its mirror would hide the hole, and nobody would read that again."""
         held = mirrors(self.stored, [flush.partition for flush in flushes])
         for flush in flushes:
             if (part := self.parts.get(flush.partition)) is None or part.epoch != flush.epoch:
                 continue
             if part.stored > (held[flush.partition].version if flush.partition in held else 0):
                 raise StoreRestored(f"flush {part.stored} of input partition {flush.partition}")
-        self.context.sink.write(flushes)
 
     def _settle(self, flushes: list[PartitionFlush]) -> None:
         for flush in flushes:
@@ -341,6 +359,9 @@ class JoinAgent:
                 for kind, count in part.state.size.items():
                     self.context.metrics.set("tokenworth_state_rows", count, kind=kind, partition=str(flush.partition))
 
+    def _holds(self, part: FlushBuffer) -> bool:
+        return part in self.parts.values() and not self._closing
+
     def _next(self) -> dict[TP, int]:
         """The next offset of each log that is read."""
         return {
@@ -349,29 +370,9 @@ class JoinAgent:
             for topic in INPUT_TOPICS
         }
 
-    async def _rebuild(self, consumer: Consumer) -> None:
-        """The next part of each rebuild under way; a new request makes the group assign its partitions again, so that memory is dropped."""
-        if await self.rebuilding.requested(list(self.parts)):
-            await consumer.rejoin()
-        for p in list(self.rebuilding.parts):
-            if part := self.parts.get(p):
-                epoch = part.epoch
-                await self.rebuilding.step(part, lambda: not self._closing and part.epoch == epoch)  # noqa: B023 - awaited here
-
-    def _measure(self, flushes: list[PartitionFlush], seconds: float) -> None:
-        metrics = self.context.metrics
-        metrics.add("tokenworth_flushes_total", agent="join", result="committed")
-        metrics.observe("tokenworth_flush_seconds", seconds, agent="join")
-        for topic, raw in ((USAGE_TOPIC, "raw_usage"), (ITEMS_TOPIC, "raw_items")):
-            applied = sum(len(frame) for f in flushes for frame in getattr(f, raw))
-            duplicates = sum(len(d.rows) for f in flushes for d in f.duplicates if d.topic == topic)
-            dead = sum(letter.topic == topic for f in flushes for letter in f.dead)
-            for fate, count in (("applied", applied), ("duplicate", duplicates), ("dead", dead)):
-                metrics.add("tokenworth_records_total", count, topic=topic, fate=fate)
-
     async def _idle(self, consumer: Consumer) -> None:
         """Let inputs without events stop holding the watermark back (DESIGN.md §6)."""
-        moved = []
+        moved: list[tuple[int, int, int, int, int]] = []
         now = self.context.wall_us()
         for tp, tail in (await consumer.tails()).items():
             part = self.parts.get(tp.partition) if tp.topic in INPUT_TOPICS else None
@@ -381,16 +382,14 @@ class JoinAgent:
             self.context.metrics.set(
                 "tokenworth_lag_records", tail.high_watermark - next_offset, topic=tp.topic, partition=str(tp.partition)
             )
-            drained = tail.position == tail.high_watermark == next_offset and part.empty
+            # All of this input is flushed; the other one of the partition need not be, so nothing is said of that.
+            drained = tail.position == tail.high_watermark == next_offset == self._committed.get(tp)
+            drained = drained and not part.waits_for_rebuild
             if self.watermarks.idle(tp.partition, SIDE[tp.topic], fetched_at=tail.fetched_at, now=now, drained=drained):
-                moved.append(tp.partition)
-        await self.announcements.watermarks(
-            [
-                (p, part.state.usage.position, part.state.items.position, *self.watermarks.of(p))
-                for p in sorted(set(moved))
-                if (part := self.parts.get(p))
-            ]
-        )
+                positions = (part.state.usage.position, part.state.items.position) if part.empty else (0, 0)
+                usage, items = self.watermarks.of(tp.partition)
+                moved.append((tp.partition, *positions, *((usage, 0) if tp.topic == USAGE_TOPIC else (0, items))))
+        await self.announcements.watermarks(moved)
 
 
 def _next_offsets(flushes: list[PartitionFlush]) -> Iterator[tuple[TP, int]]:

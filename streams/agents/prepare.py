@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
+import polars as pl
 import structlog
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 
@@ -15,9 +17,11 @@ from streams.events.decode import decode
 from streams.events.keys import partition_of
 from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
-from streams.join.partition import JoinPartition
+from streams.join.flush import BOOKING_SCHEMA
+from streams.join.partition import JoinPartition, Touched
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
+from streams.windows.engine import WindowEngine
 from streams.windows.measures import DAY_US
 
 log = structlog.get_logger(__name__)
@@ -26,8 +30,23 @@ COMPILED_S = 5.0
 """Loading takes a second or two; what takes longer was compiled, once for this machine and this version."""
 
 
+def _prepare_windows(cut: Touched, now_us: int) -> None:
+    engine = WindowEngine(0, DAY_US, _nothing_stored, _nothing_stored)
+    kpart, version = pl.lit(0, pl.UInt16).alias("kpart"), pl.lit(1, pl.UInt64).alias("version")
+    bookings = pl.DataFrame(schema={**BOOKING_SCHEMA, "version": pl.UInt64})
+    engine.load(cut.panes.clear(), bookings, cut.actors.clear(), {}, watermark_us=now_us - DAY_US)
+    engine.apply_panes(cut.panes.with_columns(kpart, version))
+    engine.apply_actors(cut.actors.with_columns(kpart))
+    for _ in engine.advance(now_us + DAY_US, now_us):
+        pass
+
+
+def _nothing_stored(*_: Any) -> Any:
+    raise AssertionError("nothing is late")
+
+
 def prepare_loops() -> None:
-    """Put one event of each kind through all that is compiled (streams/compiled.py)."""
+    """Put one event of each kind through all that is compiled (streams/compiled.py), up to its windows."""
     began, at = time.monotonic(), datetime.now(UTC)
     state = JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped())
     usage = UsageEvent(
@@ -44,5 +63,6 @@ def prepare_loops() -> None:
         (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)
+    _prepare_windows(cut, int(at.timestamp() * 1e6))
     if (seconds := time.monotonic() - began) > COMPILED_S:
         log.info("loops compiled for this machine", seconds=round(seconds, 1))

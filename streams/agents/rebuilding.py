@@ -72,6 +72,15 @@ class Rebuilding:
         """Make a new state load from raw events if its partition is being rebuilt."""
         state.rebuilding = state.partition in self.parts
 
+    async def go_on(self, parts: Mapping[int, FlushBuffer], holds: Callable[[FlushBuffer], bool]) -> bool:
+        """The next part of each rebuild under way, of parts that the agent still `holds`. True when others were requested: the group must assign partitions again, so that memory is dropped."""
+        requested = await self.requested(list(parts))
+        for p in list(self.parts):
+            if part := parts.get(p):
+                epoch = part.epoch
+                await self.step(part, lambda: holds(part) and part.epoch == epoch)  # noqa: B023 - awaited here
+        return requested
+
     async def requested(self, partitions: Iterable[int]) -> bool:
         """Whether a rebuild was requested that its partition's owner has not taken up; asks every few seconds."""
         if self.context.monotonic() - self._asked_at < ASK_EVERY_S:

@@ -1,14 +1,16 @@
 """The window agent: consumes pane updates, keeps every touched rolling window up to date in ClickHouse and on the value-windows topic.
 
 A step does, in this order: write the windows that updates changed (version = incarnation << 40 | consumed offset) and publish them, frame
-by frame, so that a long step takes little memory; publish its watermark; write its checkpoint; commit. Updates are absolute, so a replayed
+by frame, so that a long step takes little memory; publish its watermarks; write its checkpoints; commit. Updates are absolute, so a replayed
 step converges. What is committed never passes an update whose revisions still wait for their throttle: after a crash it is read again.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -25,26 +27,27 @@ from streams.events.keys import partition_of
 from streams.store.windows import (
     Position,
     WindowCheckpoint,
-    load_checkpoint,
+    load_checkpoints,
     load_state,
     previous_windows,
     shown_windows,
     stored_sums,
     stored_versions,
     tenants,
-    window_checkpoint_row,
+    window_checkpoint_rows,
     window_rows,
     window_version,
 )
 from streams.windows.engine import WindowEngine, kept_from
 from streams.windows.measures import DAY_US
 from streams.windows.stale import Inherited
-from streams.windows.updates import ACTORS, BOOKINGS, PANES, pack_watermarks, pack_windows, unpack
+from streams.windows.updates import ACTORS, BOOKINGS, COLUMNS, PANES, WATERMARKS, pack_watermarks, pack_windows, unpack
 from streams.windows.watermark import InputWatermarks
 
 log = structlog.get_logger(__name__)
 
-STEP_EVERY_S = 1.0
+STEP_EVERY_S = 2.0
+"""Without a reason to step before. What a flush told is written once its throttle is open, which is looked at twenty times in this time."""
 ALERTING_GROUPINGS = ("tenant", "team", "team_class")
 """Groupings that travel on value-windows: what alert rules read. Analysts read all of them in ClickHouse."""
 
@@ -83,7 +86,7 @@ class WindowAgent:
         self._parked: dict[int, Updates] = {}
         self.tenure = -1
         self._closing = False
-        self._stepping = asyncio.Lock()
+        self._stepping, self._told = asyncio.Lock(), asyncio.Event()
 
     async def take_over(self, consumer: Consumer, tps: Iterable[TP], tenure: int, alive: Callable[[], bool]) -> None:
         """Find out where the assigned partitions go on. Their state is loaded later; what nobody else has moved meanwhile is kept."""
@@ -91,17 +94,18 @@ class WindowAgent:
         self.tenure, self._closing, self.parts = tenure, False, {}
         if mine:
             committed, begin = await consumer.committed(mine), await consumer.earliest_offsets(*mine)
-            for tp in mine:
-                self.parts[tp.partition] = await self.context.persist(
-                    alive, self._place, tp.partition, committed[tp], begin[tp]
-                )
+            uparts = [tp.partition for tp in mine]
+            checkpoints = await self.context.persist(alive, load_checkpoints, self.context.stored, uparts)
+            self.parts = {
+                tp.partition: self._place(tp.partition, checkpoints.get(tp.partition), committed[tp], begin[tp])
+                for tp in mine
+            }
         if not alive():
             raise Fenced("another rebalance began during the take-over")
         self._parked = {}
 
-    def _place(self, upart: int, committed: int | None, begin: int) -> Updates:
+    def _place(self, upart: int, checkpoint: WindowCheckpoint | None, committed: int | None, begin: int) -> Updates:
         """Where a partition goes on."""
-        checkpoint = load_checkpoint(self.context.stored, upart)
         kept = self._parked.get(upart)
         if (
             kept is not None
@@ -219,11 +223,14 @@ class WindowAgent:
             except Fenced:
                 return
             part.busy = True
-            await self.context.compute(self._apply, part, engine, batch)
+            if await self.context.compute(self._apply, part, engine, batch):
+                self._told.set()
             part.busy = False
 
     @staticmethod
-    def _apply(part: Updates, engine: WindowEngine, batch: Batch) -> None:
+    def _apply(part: Updates, engine: WindowEngine, batch: Batch) -> bool:
+        """Apply the updates of a batch, those of panes and of actors together. Says whether watermarks came, which are the end of a flush."""
+        updates: defaultdict[bytes, list[pl.DataFrame]] = defaultdict(list)
         for value in batch.records:
             if not value:
                 continue
@@ -232,52 +239,92 @@ class WindowAgent:
             except ValueError as error:
                 log.warning("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
                 continue
-            if kind == PANES:
-                engine.apply_panes(frame)
-            elif kind == BOOKINGS:
-                engine.apply_bookings(frame)
-            elif kind == ACTORS:
-                engine.apply_actors(frame)
-            else:
-                part.watermarks.merge(frame)
-                continue
-            part.updated = True
+            updates[kind].append(frame)
+        for frame in updates[WATERMARKS]:
+            part.watermarks.merge(frame)
+        for kind, apply in ((PANES, engine.apply_panes), (ACTORS, engine.apply_actors)):
+            if updates[kind]:
+                apply(pl.concat([frame.select(COLUMNS[kind]) for frame in updates[kind]], how="vertical_relaxed"))
+        for frame in updates[BOOKINGS]:
+            engine.apply_bookings(frame)
+        part.updated |= any(updates[kind] for kind in (PANES, ACTORS, BOOKINGS))
         part.next_offset = batch.end
+        return bool(updates[WATERMARKS])
 
     async def run(self, consumer: Consumer) -> None:
-        """Write what changed, once a second."""
+        """Write what changed as soon as a flush has told all of it and its throttle is open; now and then what else there is."""
+        stepped_at = self.context.monotonic()
         while True:
-            began = self.context.monotonic()
-            for upart in list(self.parts):
-                async with self._stepping:
-                    if (part := self.parts.get(upart)) and not self._closing:
-                        try:
-                            await self._step(consumer, part)
-                        except Fenced as reason:
-                            log.warning("windows lost", partition=upart, reason=str(reason))
-                            if self.parts.get(upart) is part:  # else a later take-over has replaced it meanwhile
-                                del self.parts[upart]
-            await asyncio.sleep(max(STEP_EVERY_S - (self.context.monotonic() - began), 0.05))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._told.wait(), STEP_EVERY_S / 2)
+            rested = self.context.monotonic() - stepped_at >= STEP_EVERY_S
+            if not rested and not (self._told.is_set() and self._due()):
+                await asyncio.sleep(STEP_EVERY_S / 20)
+                continue
+            stepped_at = self.context.monotonic()
+            self._told.clear()
+            async with self._stepping:
+                parts = list(self.parts.values())
+                try:
+                    if not self._closing:
+                        await self._step(consumer, parts)
+                except Fenced as reason:
+                    log.warning("windows lost", partitions=[part.upart for part in parts], reason=str(reason))
+                    # Those that a later take-over has placed meanwhile are others.
+                    self.parts = {upart: part for upart, part in self.parts.items() if part not in parts}
 
-    async def _step(self, consumer: Consumer, part: Updates) -> None:
-        watermark = part.watermarks.value()
-        if watermark is None:
-            return
-        engine = await self._loaded(part)
-        if part.next_offset == part.stepped_offset and not engine.waiting:
-            return
-        part.busy = True
-        await self._write(consumer, part, engine, watermark)
-        part.busy = False
+    def _due(self) -> bool:
+        now = self.context.wall_us()
+        return any(part.engine is not None and part.engine.due(now) for part in self.parts.values())
 
-    async def _write(self, consumer: Consumer, part: Updates, engine: WindowEngine, watermark: int) -> None:
+    async def _step(self, consumer: Consumer, parts: Sequence[Updates]) -> None:
+        """One step of those partitions that have something to write, or to say."""
         tenure, now = self.tenure, self.context.wall_us()
 
         def alive() -> bool:
             return self.tenure == tenure and not self._closing
 
+        stepped = []
+        for part in parts:
+            watermark = part.watermarks.value()
+            if watermark is None:
+                continue
+            engine = await self._loaded(part)
+            if part.next_offset != part.stepped_offset or engine.waiting:
+                part.busy = True
+                part.watermark = max(watermark, part.watermark)
+                await self._write(part, engine, now, alive)
+                stepped.append(part)
+        if not stepped:
+            return
+        await self.context.publish(
+            WINDOWS_TOPIC,
+            [
+                (p.upart, pack_watermarks([(p.upart, p.next_offset, p.next_offset, p.watermark, p.watermark)]))
+                for p in stepped
+            ],
+        )
+        for part in stepped:
+            part.stepped_offset = part.next_offset
+            assert part.engine is not None
+            if not part.engine.revisions_wait:
+                part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
+        reached = {
+            p.upart: WindowCheckpoint(p.incarnation, p.settled_offset, p.watermark, p.settled_positions)
+            for p in stepped
+        }
+        await self.context.persist(alive, self._check_in, stepped, reached, now)
+        for part in stepped:
+            part.checkpoint = reached[part.upart]
+        await consumer.commit_fenced({TP(PANES_TOPIC, p.upart): p.settled_offset for p in stepped}, tenure)
+        for part in stepped:
+            part.busy = False
+        oldest = min(part.watermark for part in stepped)
+        self.context.metrics.set("tokenworth_watermark_age_seconds", (now - oldest) / 1e6, agent="windows")
+
+    async def _write(self, part: Updates, engine: WindowEngine, now: int, alive: Callable[[], bool]) -> None:
+        """Write and publish the windows of a partition that updates, the watermark or an open throttle ask for."""
         quiet, part.updated = not part.updated, False
-        part.watermark = max(watermark, part.watermark)
         flush = quiet and engine.revisions_wait
         frames: Iterator[pl.DataFrame] | None = None
 
@@ -293,29 +340,20 @@ class WindowAgent:
         while (frame := await self.context.persist_state(alive, next_windows)) is not None:
             rows = window_rows(frame, window_version(part.incarnation, part.next_offset), now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            await self.context.publish(
-                WINDOWS_TOPIC, pack_windows(frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)))
-            )
+            alerting = frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS))
+            await self.context.publish(WINDOWS_TOPIC, await self.context.prepare(list, pack_windows(alerting)))
             self._count(frame)
-        said = pack_watermarks([(part.upart, part.next_offset, part.next_offset, part.watermark, part.watermark)])
-        await self.context.publish(WINDOWS_TOPIC, [(b"", said)], part.upart)
-        part.stepped_offset = part.next_offset
-        if not engine.revisions_wait:
-            part.settled_offset, part.settled_positions = part.next_offset, part.watermarks.positions()
-        reached = WindowCheckpoint(part.incarnation, part.settled_offset, part.watermark, part.settled_positions)
-        await self.context.persist(alive, self._check_in, part, reached, now)
-        part.checkpoint = reached
-        await consumer.commit_fenced({TP(PANES_TOPIC, part.upart): part.settled_offset}, tenure)
-        self.context.metrics.set("tokenworth_watermark_age_seconds", (now - part.watermark) / 1e6, agent="windows")
 
-    def _check_in(self, part: Updates, reached: WindowCheckpoint, now_us: int) -> None:
-        """Write a checkpoint, unless the store has lost the one before it, and with it windows that nobody would write again."""
-        held, known = load_checkpoint(self.context.stored, part.upart), part.checkpoint
-        if known is not None and (held is None or held.place < known.place):
-            raise StoreRestored(
-                f"the windows of partition {part.upart} of {PANES_TOPIC} up to offset {known.next_offset}"
-            )
-        self.context.sink.rows("window_checkpoints", window_checkpoint_row(part.upart, reached, now_us))
+    def _check_in(self, parts: Sequence[Updates], reached: Mapping[int, WindowCheckpoint], now_us: int) -> None:
+        """Write checkpoints, unless the store has lost one before them, and with it windows that nobody would write again."""
+        held = load_checkpoints(self.context.stored, list(reached))
+        for part in parts:
+            stored, known = held.get(part.upart), part.checkpoint
+            if known is not None and (stored is None or stored.place < known.place):
+                raise StoreRestored(
+                    f"the windows of partition {part.upart} of {PANES_TOPIC} up to offset {known.next_offset}"
+                )
+        self.context.sink.rows("window_checkpoints", window_checkpoint_rows(reached, now_us))
 
     @staticmethod
     def _next(part: Updates, frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:

@@ -3,7 +3,7 @@
 setup      init, up, worker, doctor, rebuild      for those who run it
 traffic    demo, replay                  what puts events in
 results    windows, fates, alerts, explain, verify    for on-call and analysts
-rules      apply, show, test             for those who decide what counts
+rules      apply, show, test, check, explain; backtest    for those who decide what counts
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands that show results: windows, models, fates, alerts, verify. `explain` has a file of its own."""
+"""Commands that show results: windows, models, fates, alerts, verify. `explain` and `alerts` have files of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 
 import typer
 
+from streams.cli import alerts
 from streams.cli.asking import Tenant, ask
 from streams.cli.explain import explain
 from streams.cli.failures import FAILED
@@ -47,7 +48,7 @@ def register(app: typer.Typer) -> None:
     )(windows)
     app.command(epilog="Example:  tokenworth models", **panel)(models)
     app.command(epilog="Example:  tokenworth fates --by team --days 7", **panel)(fates)
-    app.command(epilog="Example:  tokenworth alerts --open", **panel)(alerts)
+    alerts.register(app, panel["rich_help_panel"])
     app.command(epilog="Example:  tokenworth explain PAY-12", **panel)(explain)
     app.command(epilog="Example:  tokenworth verify --json", **panel)(verify)
 
@@ -153,47 +154,28 @@ def fates(
     (_print_team_fates if by == "team" else _print_fates)(rows, days)
 
 
-def alerts(
-    *,
-    open_only: Annotated[bool, typer.Option("--open", help="Only those that are pending or firing.")] = False,
-    team: Team = "",
-    tenant: Tenant = "",
-    json: AsJson = False,
-) -> None:
-    """Alerts, the latest first: what happened, against what is usual, and since when."""
-    rows = ask("results/alerts", tenant, team=team, open_only=int(open_only))
-    if json:
-        print_json(rows)
-        return
-    columns: list[Column] = [
-        ("state", "state", text),
-        ("kind", "kind", text),
-        ("team", "team", text),
-        ("began", "started_at", moment),
-        ("resolved", "resolved_at", moment),
-        ("what", "summary", text),
-    ]
-    print_table(rows, columns, nothing="no alerts")
-
-
 def verify(
     wait_s: Annotated[float, typer.Option(min=0, help="How long running workers may take to settle.")] = 60.0,
     json: AsJson = False,
 ) -> None:
     """Recompute every stored result from the raw events with independent SQL, and compare row by row.
 
-    Exit code 1 when a row differs: its key is named.
+    Exit code 1 when a row differs: its key is named. The outcome is stored; a mismatch also fires the alert verify_mismatch.
     """
     from streams.store.client import connect  # noqa: PLC0415 - keeps --help instant
+    from streams.store.probes import note_verification  # noqa: PLC0415
+    from streams.store.sink import ClickHouseInserts, Sink  # noqa: PLC0415
     from streams.store.verify import verify as run  # noqa: PLC0415
 
     settings = load_settings()
+    client = connect(settings.clickhouse)
     report = run(
-        connect(settings.clickhouse),
+        client,
         wait_s=wait_s,
         allowed_lateness_s=settings.allowed_lateness_s,
         progress=None if json else lambda what, share: say(f"{what} {share:.0%}"),
     )
+    note_verification(Sink(ClickHouseInserts(client), "verify"), report)
     if json:
         print_json({**asdict(report), "rows": report.rows, "different": report.different, "ok": report.ok})
     else:

@@ -1,4 +1,4 @@
-"""Commands for those who decide what counts: rules show, test, apply."""
+"""Commands for those who decide what counts: rules show, test, apply on value rules; check and explain of alert_rules.py on alert rules."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from streams.cli import alert_rules
+from streams.cli.backtest import backtest
 from streams.cli.failures import Commands
 from streams.cli.output import AsJson, Column, count, print_json, print_table, text, value
 from streams.cli.settings import load_settings
@@ -22,12 +24,12 @@ PricesFile = Annotated[Path | None, typer.Option("--prices", metavar="FILE", hel
 
 
 def register(app: typer.Typer) -> None:
-    """Add the group `rules`."""
+    """Add the group `rules`, and `backtest`."""
     group = typer.Typer(
         cls=Commands,
         no_args_is_help=True,
         rich_markup_mode="rich",
-        help="What work is worth and what tokens cost: show, try out, and load rules and prices.",
+        help="Value rules (what work is worth, what tokens cost): show, test, apply. Alert rules (what is told to whom): check, explain.",
     )
     group.command(epilog="Example:  tokenworth rules show --prices-too")(show)
     group.command(
@@ -36,7 +38,14 @@ def register(app: typer.Typer) -> None:
         "           tokenworth rules test --rules my_rules.toml",
     )(try_out)
     group.command(epilog="Example:  tokenworth rules apply --rules my_rules.toml --prices my_prices.toml")(apply)
-    app.add_typer(group, name="rules", rich_help_panel="Decide what counts")
+    alert_rules.register(group)
+    panel = "Decide what counts"
+    app.add_typer(group, name="rules", rich_help_panel=panel)
+    app.command(
+        epilog="Examples:  tokenworth backtest --from 2026-10-01 --to 2026-11-01\n\n"
+        "           tokenworth backtest my_alerts.toml --labels incidents.csv",
+        rich_help_panel=panel,
+    )(backtest)
 
 
 def show(
@@ -81,7 +90,7 @@ def try_out(
     team: Annotated[str, typer.Option(help="Its team, for the reference size.")] = "",
     json: AsJson = False,
 ) -> None:
-    """Try rules out: on one item, or, with --rules alone, on all completed items that ClickHouse holds."""
+    """Try value rules out: on one item, or, with --rules alone, on all completed items that ClickHouse holds."""
     from streams.value.rules import RuleSet  # noqa: PLC0415 - keeps --help instant
 
     if item_type is None and not label:
@@ -116,7 +125,7 @@ def apply(
     prices: PricesFile = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the files only.")] = False,
 ) -> None:
-    """Load rules and prices that come into force at least an hour from now.
+    """Load value rules and prices that come into force at least an hour from now.
 
     What is in force never changes: results would no longer follow from it.
     """

@@ -1,4 +1,7 @@
-"""The life of one alert: inactive -> pending -> firing -> resolved, driven by window ends alone, so that a replay tells the same story."""
+"""The life of one alert: inactive -> pending -> firing -> resolved, with no_data between the last two; driven by window ends alone.
+
+So a replay tells the same story.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,20 @@ import polars as pl
 import xxhash
 
 from streams.detect.observed import SIZE_US, Group, Observed
-from streams.detect.rules import AlertRule, Usual
+from streams.detect.rule import AlertRule, Usual
 from streams.detect.words import instant, moment
 from streams.windows.measures import DAY_US
 
-State = Literal["pending", "firing", "resolved", "inactive"]
+State = Literal["pending", "firing", "no_data", "resolved", "inactive"]
+
+Feed = Literal["there", "idle", "missing"]
+"""Of a team's usage: requests came in the last hour; none, as often at that time; none, where there always were some."""
 
 ACCEPTED_AFTER_US: Final = 28 * DAY_US
 """An alert that lasts longer than a baseline reaches back has become the usual: it resolves, and its windows count from then on.
 Without it, a level that is there to stay would be an alert for ever."""
+_NEVER: Final = 1 << 62
+"""What a probe finds never becomes the usual."""
 _FIGURES: Final = (
     "unit",
     "value",
@@ -45,7 +53,8 @@ class Alert:
     """One instance of an alert, as a row of table alerts: identity (fingerprint, started_at). Times in micro-seconds, 0 for none.
 
     Figures are those of the window that began it, then of the one that fired it; `usual` ones are frozen at its beginning, so an episode
-    is judged against the time before it. `inactive` is a pending alert that went away before it fired.
+    is judged against the time before it. `inactive` is a pending alert that went away before it fired, `no_data` one that fires and whose
+    condition is false only because its team's usage has stopped coming.
     """
 
     rule: str
@@ -98,6 +107,10 @@ class Alert:
         )
         return _telling(pending, rule, now)
 
+    def firing(self, rule: AlertRule, now: Observed, *, live: bool) -> Alert:
+        """A pending alert as it fires in the window that ends where it began."""
+        return _telling(replace(self, state="firing", fired_at=self.started_at, deliver=live), rule, now)
+
     @property
     def group(self) -> Group:
         return self.tenant, self.team
@@ -108,12 +121,17 @@ class Alert:
 
     @property
     def open(self) -> bool:
-        return self.state in ("pending", "firing")
+        return self.state in ("pending", "firing", "no_data")
 
     @property
     def accepted(self) -> bool:
         """It lasted so long that its windows are the usual."""
         return bool(self.resolved_at) and self.resolved_at - self.started_at >= _accepted_after(self.size)
+
+    @property
+    def ended_with_rule(self) -> bool:
+        """It was over while it was still true, because its rule was: the summary says why."""
+        return self.state == "resolved" and not self.clear_since and not self.accepted
 
     @property
     def labels(self) -> dict[str, str]:
@@ -129,10 +147,10 @@ class Alert:
     def fingerprint(self) -> str:
         return fingerprint(self.labels)
 
-    def seen(self, rule: AlertRule, end_us: int, now: Observed, *, live: bool) -> Alert | None:
+    def seen(self, rule: AlertRule, end_us: int, now: Observed, *, live: bool, feed: Feed = "there") -> Alert | None:
         """The alert after the window that ends at `end_us`, or None if that changed nothing.
 
-        `live`: the window is no backfill; only what fires, or still burns, in a live window is delivered.
+        `live`: the window is no backfill; only what fires, or still burns, in a live window is delivered. `feed`: of the team's usage then.
         """
         if end_us - self.started_at >= _accepted_after(self.size):
             return replace(
@@ -141,21 +159,36 @@ class Alert:
         active = rule.active(now, self.usual)
         if self.state == "pending":
             if not active:
-                return replace(self, state="inactive", resolved_at=end_us, window_end=end_us)
+                return self.withdrawn(end_us)
             if end_us - self.started_at >= rule.hold_us:
                 return _telling(
                     replace(self, state="firing", fired_at=end_us, window_end=end_us, deliver=live), rule, now
                 )
             return None
         if active:
+            burning = replace(self, state="firing", clear_since=0, window_end=end_us)
             if live and not self.deliver:  # found in old windows, but it is still there now: somebody must hear of it
-                return _telling(replace(self, clear_since=0, window_end=end_us, deliver=True), rule, now)
-            return replace(self, clear_since=0, window_end=end_us) if self.clear_since else None
+                return _telling(replace(burning, deliver=True), rule, now)
+            return burning if self.clear_since or self.state == "no_data" else None
+        if self.state == "no_data":
+            return None if feed != "there" else replace(self, state="firing", clear_since=end_us, window_end=end_us)
+        if feed == "missing":
+            return replace(self, state="no_data", clear_since=0, window_end=end_us)
         if not self.clear_since:
             return replace(self, clear_since=end_us, window_end=end_us)
         if end_us - self.clear_since >= rule.keep_firing_us:
             return replace(self, state="resolved", resolved_at=end_us, window_end=end_us)
         return None
+
+    def end_with_rule(self, end_us: int, why: str) -> Alert:
+        """The alert as it ends because of its rule; `why` is said of the rule."""
+        summary = f"{self.team or 'usage without a team'}: the rule {self.rule} {why}; it told: {self.summary}"
+        state: State = "resolved" if self.fired_at else "inactive"
+        return replace(self, state=state, clear_since=0, resolved_at=end_us, window_end=end_us, summary=summary)
+
+    def withdrawn(self, end_us: int) -> Alert:
+        """A pending alert that another one says as well."""
+        return replace(self, state="inactive", resolved_at=end_us, window_end=end_us)
 
     def since(self, window_end_us: int) -> list[Alert]:
         """What there is to tell of an alert whose stored row may be all that is known of its changes after a window end: what it came to,
@@ -198,7 +231,7 @@ def _telling(alert: Alert, rule: AlertRule, now: Observed) -> Alert:
 
 
 def _accepted_after(size: str) -> int:
-    return ACCEPTED_AFTER_US + SIZE_US[size]
+    return ACCEPTED_AFTER_US + SIZE_US.get(size, _NEVER)
 
 
 def alert_rows(alerts: Iterable[Alert]) -> pl.DataFrame:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 import polars as pl
 
-from streams.detect.alert import Alert, alerts_from_rows
-from streams.detect.history import KEPT_US, History, Span
-from streams.detect.observed import NOTHING, SLIDE_US, Group, Observed, Row, final_rows
+from streams.detect.alert import Alert, Feed, alerts_from_rows
+from streams.detect.history import KEPT_US, STEP_US, Before, History, Span
+from streams.detect.observed import NOTHING, SIZE_US, SLIDE_US, Group, Observed, Row, final_rows
 from streams.detect.policy import AlertPolicy
-from streams.detect.rules import AlertRule, alert_rules
-from streams.windows.measures import DAY_US
+from streams.detect.rule import AlertRule, Usual
+from streams.windows.measures import DAY_US, HOUR_US
 
 
 class _Arriving:
@@ -36,7 +37,9 @@ class AlertEngine:
     """
 
     def __init__(self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000) -> None:
-        self.rules = alert_rules(policy)
+        self.rules = policy.rules
+        self._policy = policy
+        self._rules_of: dict[Group, Mapping[str, AlertRule]] = {}
         self.watermark_us = 0
         self._lateness_us = allowed_lateness_us
         self._history = History()
@@ -81,7 +84,7 @@ class AlertEngine:
         if begin // DAY_US != watermark_us // DAY_US:
             self._forget()
         order = {rule.name: number for number, rule in enumerate(self.rules)}
-        return sorted(changes, key=lambda alert: (alert.window_end, order[alert.rule], alert.group))
+        return sorted(changes, key=lambda alert: (alert.window_end, order.get(alert.rule, len(order)), alert.group))
 
     @property
     def windows_kept(self) -> int:
@@ -92,6 +95,24 @@ class AlertEngine:
     @property
     def open_alerts(self) -> list[Alert]:
         return list(self._open.values())
+
+    def usual_now(self, group: Group) -> list[tuple[AlertRule, Observed, Usual | None]]:
+        """Each rule that is on for a team, the last window of its size that the history keeps, and what is usual for that one, if it can be told."""
+        found = []
+        now_us = self.watermark_us - self._lateness_us
+        for rule in self._rules(group).values():
+            end_us = now_us // STEP_US[rule.size] * STEP_US[rule.size]
+            now = self._history.at(rule.size, group, end_us)
+            before = Before(self._history, rule.size, group, end_us)
+            if rule.enabled:
+                without = self._left_out(rule, group)
+                now = rule.look(now, before, without)
+                found.append((rule, now, rule.outlook(now, before, without)))
+        return found
+
+    def knows_usual(self, group: Group) -> bool:
+        """Whether the team has enough usage behind it to be judged; until then it is only observed."""
+        return bool(Before(self._history, "1h", group, self.watermark_us - self._lateness_us).windows)
 
     def _take(self, row: Row) -> None:
         judged_us = self.watermark_us - self._lateness_us
@@ -111,7 +132,7 @@ class AlertEngine:
         ends = sorted((end for end in arriving if end <= upto_us), reverse=True)
         changes: list[Alert] = []
         while True:
-            with_alert = {group for rule in rules for name, group in self._open if name == rule.name}
+            with_alert = {alert.group for alert in self._open.values() if alert.size == size}
             candidates = [ends[-1]] if ends else []
             if with_alert:
                 candidates.append((after_us // slide + 1) * slide)
@@ -119,12 +140,18 @@ class AlertEngine:
                 return changes
             if ends and ends[-1] == end:
                 ends.pop()
+            changes += self._ended_with_rules(size, end)
             windows = arriving.pop(end, {})
-            for group in sorted(with_alert.union(windows)):
+            live = any(not window.backfill for window in windows.values())
+            absent = self._history.groups(size) if any(rule.judges_absence for rule in rules) and windows else ()
+            for group in sorted(with_alert.union(windows, absent)):
                 window = windows.get(group)
                 now = Observed._make(window.values) if window else Observed()
-                for rule in rules:
-                    change = self._judge(rule, group, end, now, live=window is not None and not window.backfill)
+                of_group = self._rules(group)
+                for rule in (of_group[rule.name] for rule in rules):
+                    if window is None and not rule.judges_absence and (rule.name, group) not in self._open:
+                        continue
+                    change = self._judge(rule, group, end, now, live=live and not (window and window.backfill))
                     if change is not None:
                         self._remember(change)
                         changes.append(change)
@@ -132,18 +159,72 @@ class AlertEngine:
                     self._history.put(Row(size, end, group, window.backfill, tuple(enumerate(window.values))))
             after_us = end
 
+    def _rules(self, group: Group) -> Mapping[str, AlertRule]:
+        if group not in self._rules_of:
+            self._rules_of[group] = self._policy.rules_of(group)
+        return self._rules_of[group]
+
+    def _ended_with_rules(self, size: str, end_us: int) -> list[Alert]:
+        """Ends the alerts of windows of this size whose rule is off for their team by now, or gone."""
+        ended = []
+        for alert in [alert for alert in self._open.values() if alert.size == size]:
+            rule = self._rules(alert.group).get(alert.rule)
+            if rule is None or not rule.enabled:
+                ended.append(alert.end_with_rule(end_us, "no longer exists" if rule is None else "is switched off"))
+                self._remember(ended[-1])
+        return ended
+
     def _judge(self, rule: AlertRule, group: Group, end_us: int, now: Observed, *, live: bool) -> Alert | None:
         alert = self._open.get((rule.name, group))
+        if rule.joins and self._fired(rule.joins, group, end_us - SIZE_US[rule.size], end_us):
+            if alert is None:
+                return None
+            if alert.state == "pending":
+                return alert.withdrawn(end_us)
+        before, without = Before(self._history, rule.size, group, end_us), self._left_out(rule, group)
+        if rule.looks:
+            before.paged = self._fired("spend_runaway", group, end_us - 2 * DAY_US, end_us)
+            since_us = alert.started_at if alert else end_us
+            now = rule.look(now, before, [*without, (since_us, end_us)])
         if alert is not None:
-            return alert.seen(rule, end_us, now, live=live)
-        if not rule.worth(now):
+            return alert.seen(rule, end_us, now, live=live, feed=self._feed(rule.size, group, end_us, now))
+        if not rule.enabled or not rule.worth(now):
             return None
-        than = rule.usual(
-            list(self._history.before(rule.size, group, end_us)), self._episodes.get((rule.name, group), ())
-        )
+        than = rule.usual(now, before, without)
         if than is None or not rule.active(now, than):
             return None
-        return Alert.begin(rule, group, end_us, now, than)
+        alert = Alert.begin(rule, group, end_us, now, than)
+        return alert if rule.hold_us else alert.firing(rule, now, live=live)
+
+    def _feed(self, size: str, group: Group, end_us: int, now: Observed) -> Feed:
+        """Whether usage comes: an hour without requests is missing if in each of the four weeks before there were some at this time."""
+        at = self._history.at
+        if (now if size == "1h" else at("1h", group, end_us)).requests:
+            return "there"
+        hours = {end_us // HOUR_US * HOUR_US, -(-end_us // HOUR_US) * HOUR_US}
+        weeks = (at("1h", group, hour - 7 * week * DAY_US) for week in range(1, 5) for hour in hours)
+        return "missing" if all(hour.requests for hour in weeks) else "idle"
+
+    def _fired(self, name: str, group: Group, after_us: int, end_us: int) -> bool:
+        """Whether an alert of a rule fired, or still did, within (after_us, end_us].
+
+        Other families may have been judged beyond `end_us`: what happened there does not count yet.
+        """
+        hold_us = self._rules(group)[name].hold_us
+        alert = self._open.get((name, group))
+        if alert is not None and alert.fired_at and alert.fired_at <= end_us:
+            return True
+        told = self._episodes.get((name, group), ())
+        return any(begin + hold_us <= end_us and last > after_us for begin, last in told)
+
+    def _left_out(self, rule: AlertRule, group: Group) -> list[Span]:
+        """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told."""
+        out = list(self._episodes.get((rule.name, group), ()))
+        for page in self.rules:
+            if page.kind == "page" and page.name != rule.name:
+                told = self._episodes.get((page.name, group), ())
+                out += [(begin, last + SIZE_US[rule.size]) for begin, last in told]
+        return out
 
     def _remember(self, alert: Alert) -> None:
         key = (alert.rule, alert.group)

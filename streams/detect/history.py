@@ -6,7 +6,8 @@ A window that is not there counts as empty, so an idle team costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Final
 
 from streams.detect.observed import NOTHING, SIZE_US, Group, Observed, Row
@@ -27,6 +28,28 @@ Past = Sequence[tuple[int, Sequence[int]]]
 """(end, fields of Observed) of past windows."""
 
 
+class Before:
+    """What was before a window that is judged: all that tells what is usual, made when it is asked for, or one window of it."""
+
+    def __init__(self, history: History, size: str, group: Group, end_us: int) -> None:
+        self.end_us = end_us
+        self.paged = False
+        """Whether a page about the team's spend fired in the two days before."""
+        self._history, self._size, self._group = history, size, group
+
+    @cached_property
+    def windows(self) -> Past:
+        return list(self._history.before(self._size, self._group, self.end_us))
+
+    def at(self, end_us: int) -> Observed:
+        """The window that ended then, if its end is one of the sampled; an empty one if it is not there."""
+        return self._history.at(self._size, self._group, end_us)
+
+    def day(self, end_us: int) -> Observed:
+        """The 24h window that ended then, of those that end on a quarter of a UTC day; an empty one if it is not there."""
+        return self._history.at("24h", self._group, end_us)
+
+
 class History:
     """Sampled windows of all groups, for as long as a baseline needs them."""
 
@@ -39,6 +62,15 @@ class History:
             window = self._kept.setdefault((row.size, row.group), {}).setdefault(row.end_us, list(NOTHING))
             for position, value in row.values:
                 window[position] = value
+
+    def groups(self, size: str) -> Iterable[Group]:
+        """Groups with windows of this size."""
+        return [group for of, group in self._kept if of == size]
+
+    def at(self, size: str, group: Group, end_us: int) -> Observed:
+        """The window of a group with this sampled end."""
+        window = self._kept.get((size, group), {}).get(end_us)
+        return Observed._make(window) if window else NOTHING
 
     def __len__(self) -> int:
         return sum(map(len, self._kept.values()))

@@ -30,6 +30,8 @@ WINDOW_COLUMNS: Final = (
     "abandoned_standard_cost_micro_usd_reversed",
     "items_completed",
     "repeated_prompts",
+    "requests",
+    "tokens",
     "value_credited_milli",
     "value_debited_milli",
 )
@@ -49,14 +51,25 @@ class Observed(NamedTuple):
     """Cost of work that ended in the window: matched to completions, net of debits, and abandoned, net of reversals."""
     items: int = 0
     repeated_prompts: int = 0
+    requests: int = 0
+    tokens: int = 0
     core_value_milli: int = 0
     """Net value of core work."""
     low_value: int = 0
     """The part of `ended` that was matched to low-value work."""
+    low_items: int = 0
+    """Items of low-value work that were completed."""
+    pace: int = 0
+    """Told by a look at the last days: what seven days cost at their pace, in micro-USD. 0: it is not known, or not unusual."""
+    days: int = 0
+    """Told by a look at the last days: how many of them `ended` and `low_value` cover. 0: there are none in which they are unusual."""
 
 
 NOTHING: Final = Observed()
-_TEAM_FIELDS: Final = Observed._fields[:6]
+_TEAM_FIELDS: Final = Observed._fields[:8]
+_CORE, _ITEMS, _LOW, _LOW_ITEMS = (
+    Observed._fields.index(name) for name in ("core_value_milli", "items", "low_value", "low_items")
+)
 
 
 class Row(NamedTuple):
@@ -94,14 +107,16 @@ def final_rows(frame: pl.DataFrame) -> Iterator[Row]:
         ended=pl.sum_horizontal(net.values()),
         items=pl.col("items_completed"),
         repeated_prompts=pl.col("repeated_prompts"),
+        requests=pl.col("requests"),
+        tokens=pl.col("tokens"),
         core_value_milli=pl.col("value_credited_milli") - pl.col("value_debited_milli"),
         low_value=net["matched_standard_cost_micro_usd"],
     )
     for tenant, team, size, end_us, backfill, of, *measures in rows.iter_rows():
         if of == "core":
-            values: tuple[tuple[int, int], ...] = ((6, measures[6]),)
+            values: tuple[tuple[int, int], ...] = ((_CORE, measures[_CORE]),)
         elif of == "low_value":
-            values = ((7, measures[7]),)
+            values = ((_LOW, measures[_LOW]), (_LOW_ITEMS, measures[_ITEMS]))
         else:
             values = tuple(enumerate(measures[: len(_TEAM_FIELDS)]))
         yield Row(size, end_us, (tenant, team), backfill, values)

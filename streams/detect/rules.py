@@ -1,89 +1,49 @@
-"""The alert rules: one signal, one grain, one window each. A simple form that final windows alone can tell.
+"""The alert rules that ship. A simple form that final windows alone can tell.
 
-Every rule needs three things at once: an amount that is worth somebody's time (the policy's floor), a clear step over the team's own median,
-and more than its own 95th percentile, over the windows of history.py. What the windows cannot say is left out: how much of a rise
-is core work in flight, a budget, the hour of the week.
+Every rule but one needs three things at once: an amount that is worth somebody's time (the policy's floor), a clear step over the team's own
+median, and more than its own 95th percentile, over the windows of history.py. The exception is silence, which is judged by how steady the
+team is. What the windows cannot say is left out: how much of a rise is core work in flight, a budget.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
-from streams.detect.history import Past, Span, usual
+from streams.detect.history import LEAST_WINDOWS, Before, Past, Span, usual
+from streams.detect.looks import growth, low_value_days
 from streams.detect.observed import Observed
-from streams.detect.policy import AlertPolicy
+from streams.detect.rule import AlertRule, Usual
 from streams.detect.words import percent, usd, value
-from streams.windows.measures import HOUR_US
+from streams.windows.measures import DAY_US, HOUR_US
 
-MINUTE_US: Final = 60_000_000
-Kind = Literal["page", "ticket"]
-Unit = Literal["micro_usd", "per_mille"]
+_NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven")
 
 
-class Usual(NamedTuple):
-    """What is usual for a team, and from where on the rule's figure is too much. Frozen when an alert begins."""
+def price(window: Observed) -> int | None:
+    """Micro-USD of a million tokens."""
+    return window.spend * 1_000_000 // window.tokens if window.tokens > 0 else None
 
-    baseline: int
-    threshold: int
-    spend: int
-    core_value_milli: int
+
+def dearer(now: Observed, windows: Past, without: Sequence[Span]) -> tuple[int, int]:
+    """How much more a token costs than usual, as a fraction >= 1: another model or another price, which is no use of more.
+
+    A cheaper token is no excuse: what counts is money.
+    """
+    of_now, before = price(now), usual(windows, price, without)
+    return (of_now, before[0]) if of_now and before and of_now > before[0] > 0 else (1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class AlertRule(ABC):
-    """One rule. `hold_us`: how long it must be true before it fires; `keep_firing_us`: how long it must be false before it resolves."""
+class SpendRunaway(AlertRule):
+    """An hour costs several times a busy hour of the last four weeks: somebody should look now."""
 
     floor_micro_usd: int
-
-    name: ClassVar[str]
-    size: ClassVar[str]
-    kind: ClassVar[Kind]
-    unit: ClassVar[Unit]
-    hold_us: ClassVar[int]
-    keep_firing_us: ClassVar[int]
-
-    @abstractmethod
-    def figure(self, now: Observed) -> int | None:
-        """What is judged, in `unit`; None where it is not defined."""
-
-    @abstractmethod
-    def worth(self, now: Observed) -> bool:
-        """Whether the window is large enough to matter: what can be said without a baseline."""
-
-    @abstractmethod
-    def threshold(self, median: int, p95: int) -> int:
-        """Least figure that is too much."""
-
-    def baseline(self, median: int, p95: int) -> int:
-        """The usual figure, as an alert tells it."""
-        return median
-
-    @abstractmethod
-    def says(self, now: Observed, than: Usual) -> str:
-        """What happened and how it compares, as the middle of a sentence that begins with the team."""
-
-    def usual(self, windows: Past, without: Sequence[Span]) -> Usual | None:
-        """What is usual, from past windows outside the spans; None if they are too few."""
-        own = usual(windows, self.figure, without)
-        spend = usual(windows, lambda window: window.spend, without)
-        core = usual(windows, lambda window: window.core_value_milli, without)
-        if own is None or spend is None or core is None:
-            return None
-        return Usual(self.baseline(*own), self.threshold(*own), spend[0], core[0])
-
-    def active(self, now: Observed, than: Usual) -> bool:
-        figure = self.figure(now)
-        return figure is not None and figure >= than.threshold and self.worth(now)
-
-
-class SpendRunaway(AlertRule):
-    """An hour costs five times a busy hour of the last four weeks: somebody should look now."""
+    factor_per_mille: int
 
     name, size, kind, unit = "spend_runaway", "1h", "page", "micro_usd"
-    hold_us, keep_firing_us = 10 * MINUTE_US, 30 * MINUTE_US
 
     def figure(self, now: Observed) -> int:
         return now.spend
@@ -92,7 +52,10 @@ class SpendRunaway(AlertRule):
         return now.spend >= self.floor_micro_usd
 
     def threshold(self, median: int, p95: int) -> int:
-        return max(self.floor_micro_usd, 5 * p95)
+        return max(self.floor_micro_usd, self.factor_per_mille * p95 // 1000)
+
+    def frozen(self, than: Usual) -> Self:
+        return replace(self, floor_micro_usd=min(self.floor_micro_usd, than.threshold))
 
     def baseline(self, median: int, p95: int) -> int:
         return p95  # the median hour of a team is one in which nobody works
@@ -109,83 +72,270 @@ class SpendRunaway(AlertRule):
         )
 
 
+@dataclass(frozen=True, slots=True)
 class SpendUpCoreFlat(AlertRule):
-    """A week costs half as much again as usual while core work grows less than a quarter as much: with spend up 50 %, less than 12.5 %.
+    """A week costs clearly more than usual while core work grows by much less than spend.
+
+    Core work of one week is a few items and differs by a third from week to week: asking for less would miss every second drift.
+
+    A drift need not be a week old to cost more than a usual one: the pace of its last day or two counts, too, where it shows in tokens a
+    request or in requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
 
     Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
+    What is usual is told at today's price of a token: a dearer model alone is no drift.
     """
 
+    floor_micro_usd: int
+    factor_per_mille: int
+    core_part_per_mille: int
+    least_items: int
+
     name, size, kind, unit = "spend_up_core_flat", "7d", "ticket", "micro_usd"
-    hold_us, keep_firing_us = 12 * HOUR_US, 24 * HOUR_US
+    looks = True
 
     def figure(self, now: Observed) -> int:
-        return now.spend - now.enabling
+        return max(now.spend - now.enabling, now.pace)
 
     def worth(self, now: Observed) -> bool:
-        return now.items >= 5 and self.figure(now) >= self.floor_micro_usd
+        return now.items >= self.least_items and now.pace >= self.floor_micro_usd
 
     def threshold(self, median: int, p95: int) -> int:
-        return max(-(-3 * median // 2), median + self.floor_micro_usd, p95 + 1)
+        return max(-(-self.factor_per_mille * median // 1000), median + self.floor_micro_usd)
+
+    def frozen(self, than: Usual) -> Self:
+        return replace(self, floor_micro_usd=min(self.floor_micro_usd, than.threshold))
+
+    def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
+        own, week = self._usual(now, before, without), self.figure(now)
+        if own is None:
+            return now._replace(pace=week)
+        median, p95 = own
+        pace = 0 if before.paged else median * growth(before, without) // 1000
+        return now._replace(pace=max(week if week > p95 else 0, pace))
+
+    def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
+        own, than = self._usual(now, before, without), AlertRule.usual(self, now, before, without)
+        if own is None or than is None or own[0] <= 0:
+            return None  # a rise from nothing is the first that was measured
+        return than._replace(baseline=own[0], threshold=self.threshold(*own))
+
+    def _usual(self, now: Observed, before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
+        own = usual(before.windows, self.figure, without)
+        more, less = dearer(now, before.windows, without)
+        return (own[0] * more // less, own[1] * more // less) if own else None
 
     def active(self, now: Observed, than: Usual) -> bool:
-        rise = self.figure(now) - than.baseline
-        core_rise = now.core_value_milli - than.core_value_milli
-        return AlertRule.active(self, now, than) and 4 * core_rise * than.baseline <= rise * than.core_value_milli
+        rise, core_rise = now.pace - than.baseline, now.core_value_milli - than.core_value_milli
+        unusual = now.pace >= than.threshold and self.frozen(than).worth(now)
+        return unusual and 1000 * core_rise * than.baseline < self.core_part_per_mille * rise * than.core_value_milli
 
     def says(self, now: Observed, than: Usual) -> str:
         core = f"core work was {value(now.core_value_milli)}, usually {value(than.core_value_milli)}"
-        return f"spent {usd(self.figure(now))} on AI in seven days, usually {usd(than.baseline)}, while {core}"
+        spent = now.spend - now.enabling
+        what = f"spent {usd(spent)}" if spent >= now.pace else f"spends, at the pace of the last days, {usd(now.pace)}"
+        return f"{what} on AI in seven days, usually {usd(than.baseline)}, while {core}"
 
 
-class LowValueShare(AlertRule):
-    """Of the AI spend that ended in a week, a quarter or more, and twice the usual, went into low-value work.
+@dataclass(frozen=True, slots=True)
+class ShareRule(AlertRule):
+    """Rules on a part of a whole. Not the share alone must be unusual but the part as well: else a whole that shrinks would alert."""
 
-    Ended is what was matched to completions or abandoned in the window. Spend whose outcome is not known yet is in neither part, so this
-    tells what was finished, days after it was spent.
-    """
+    floor_micro_usd: int
+    least_share_per_mille: int
 
-    name, size, kind, unit = "low_value_share", "7d", "ticket", "per_mille"
-    hold_us, keep_firing_us = 24 * HOUR_US, 24 * HOUR_US
+    @abstractmethod
+    def part(self, now: Observed) -> int: ...
+
+    @abstractmethod
+    def whole(self, now: Observed) -> int: ...
 
     def figure(self, now: Observed) -> int | None:
-        return 1000 * now.low_value // now.ended if now.ended > 0 else None
+        whole = self.whole(now)
+        return 1000 * self.part(now) // whole if whole > 0 else None
 
     def worth(self, now: Observed) -> bool:
-        return now.low_value >= self.floor_micro_usd and 4 * now.low_value >= now.ended
+        part = self.part(now)
+        return part >= self.floor_micro_usd and 1000 * part >= self.least_share_per_mille * self.whole(now)
+
+    def outlook(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
+        return AlertRule.usual(self, now, before, without)
+
+    def frozen(self, than: Usual) -> Self:
+        """The share is frozen, what its part must cost is not: a share of nothing is over."""
+        return replace(self, least_share_per_mille=min(self.least_share_per_mille, than.threshold))
+
+    def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
+        part = usual(before.windows, self.part, without)
+        return AlertRule.usual(self, now, before, without) if part and self.part(now) > part[1] else None
+
+
+@dataclass(frozen=True, slots=True)
+class LowValueShare(ShareRule):
+    """Of the AI spend that ended in a week, or in its last days, a large and unusual share went into low-value work.
+
+    More low-value items must have been completed than chance explains; or the share of the week is obvious, whatever their number.
+
+    Ended is what was matched to completions or abandoned in the window. Spend whose outcome is not known yet is in neither part. The spend
+    of a single item can be half of a day's, so the share alone says little; the number of items does.
+    """
+
+    factor_per_mille: int
+    obvious_share_per_mille: int
+
+    name, size, kind, unit = "low_value_share", "7d", "ticket", "per_mille"
+    looks = True
+
+    def part(self, now: Observed) -> int:
+        return now.low_value
+
+    def whole(self, now: Observed) -> int:
+        return now.ended
+
+    def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
+        found = low_value_days(now, before, without)
+        if found.days or 1000 * now.low_value < self.obvious_share_per_mille * now.ended:
+            return found
+        share, part = usual(before.windows, self.figure, without), usual(before.windows, self.part, without)
+        costly = share and part and now.low_value > part[1] and (self.figure(now) or 0) >= 2 * share[0]
+        return now._replace(days=7) if costly else found
+
+    def worth(self, now: Observed) -> bool:
+        costly = 7 * now.low_value >= self.floor_micro_usd * now.days > 0
+        return costly and (self.figure(now) or 0) >= self.least_share_per_mille
 
     def threshold(self, median: int, p95: int) -> int:
-        return max(250, 2 * median, p95 + 1)
+        return max(self.least_share_per_mille, self.factor_per_mille * median // 1000)
+
+    def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
+        return AlertRule.usual(self, now, before, without)
 
     def says(self, now: Observed, than: Usual) -> str:
         share = percent(self.figure(now) or 0)
-        return f"put {usd(now.low_value)} into low-value work in seven days, {share} of the AI spend that ended, usually {percent(than.baseline)}"
+        days = "a day" if now.days == 1 else f"{_NUMBERS[now.days]} days"
+        return f"put {usd(now.low_value)} into low-value work in {days}, {share} of the AI spend that ended, usually {percent(than.baseline)}"
 
 
-class UnattributedSurge(AlertRule):
-    """Two fifths or more of a day's AI spend, and twenty points above the usual, name no work item."""
+@dataclass(frozen=True, slots=True)
+class UnattributedSurge(ShareRule):
+    """A large share of a day's AI spend, and clearly more than usual, names no work item although it should.
+
+    Review, operations and exploration need none.
+    """
+
+    rise_per_mille: int
 
     name, size, kind, unit = "unattributed_surge", "24h", "ticket", "per_mille"
-    hold_us, keep_firing_us = 6 * HOUR_US, 6 * HOUR_US
 
-    def figure(self, now: Observed) -> int | None:
-        return 1000 * now.unattributed // now.spend if now.spend > 0 else None
+    def part(self, now: Observed) -> int:
+        return now.unattributed
 
-    def worth(self, now: Observed) -> bool:
-        return now.unattributed >= self.floor_micro_usd and 5 * now.unattributed >= 2 * now.spend
+    def whole(self, now: Observed) -> int:
+        return now.spend - now.enabling
 
     def threshold(self, median: int, p95: int) -> int:
-        return max(400, median + 200, p95 + 1)
+        return max(self.least_share_per_mille, median + self.rise_per_mille, p95 + 1)
 
     def says(self, now: Observed, than: Usual) -> str:
         share = percent(self.figure(now) or 0)
         return f"spent {usd(now.unattributed)} on AI without a work item in 24 hours, {share} of its spend, usually {percent(than.baseline)}"
 
 
-def alert_rules(policy: AlertPolicy) -> tuple[AlertRule, ...]:
-    """All rules, in the order in which they are evaluated."""
-    return (
-        SpendRunaway(policy.spend_runaway_floor_micro_usd),
-        SpendUpCoreFlat(policy.spend_up_floor_micro_usd),
-        LowValueShare(policy.low_value_floor_micro_usd),
-        UnattributedSurge(policy.unattributed_floor_micro_usd),
-    )
+@dataclass(frozen=True, slots=True)
+class RepeatedPrompts(ShareRule):
+    """A large share of a day's requests, and several times the usual, only repeats a prompt.
+
+    Most sources tell no fingerprint of their prompts: of their usage this rule knows nothing. An agent in a loop repeats its prompts, too: the
+    page about its spend says so.
+    """
+
+    factor_per_mille: int
+
+    joins = "spend_runaway"
+    name, size, kind, unit = "repeated_prompts", "24h", "ticket", "per_mille"
+
+    def part(self, now: Observed) -> int:
+        """Cost of the repeats, as if each cost as much as any request."""
+        return now.spend * now.repeated_prompts // now.requests if now.requests > 0 else 0
+
+    def whole(self, now: Observed) -> int:
+        return now.spend
+
+    def threshold(self, median: int, p95: int) -> int:
+        return max(self.least_share_per_mille, self.factor_per_mille * median // 1000, p95 + 1)
+
+    def says(self, now: Observed, than: Usual) -> str:
+        share = percent(self.figure(now) or 0)
+        return f"repeated {now.repeated_prompts:,} prompts in 24 hours, {share} of its requests, usually {percent(than.baseline)}"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSilent(AlertRule):
+    """No requests for an hour or more, right after a busy one, where the team is never so quiet.
+
+    How long is too long depends on how steady the team is. `such` hours are those of the last four weeks at the same time of day that also
+    came after a busy one; steadiness is their mean squared over their variance: about the number of people's sessions that an hour holds,
+    all of which must pause at once. Silence must last as many hours as `steadiness` is times that. A holiday is silent from the morning on: nothing busy
+    comes before it. At the same hours of the same weekday the team must have been at work, too.
+    """
+
+    least_requests: int
+    silent_share_per_mille: int
+    steadiness: int
+    longest_us: int
+
+    name, size, kind, unit = "feed_silent", "1h", "page", "milli_requests"
+    judges_absence = True
+
+    def figure(self, now: Observed) -> int:
+        return 1000 * now.requests
+
+    def worth(self, now: Observed) -> bool:
+        return True  # the less there is, the worse
+
+    def threshold(self, median: int, p95: int) -> int:
+        return self.silent_share_per_mille * median // 1000
+
+    def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
+        hour, next_hour = before.end_us // HOUR_US * HOUR_US, -(-before.end_us // HOUR_US) * HOUR_US
+        quiet, most_silent = self.silent_share_per_mille * self.least_requests, self.longest_us // HOUR_US
+        silent, lasted_us = 0, HOUR_US
+        while silent < most_silent and 1000 * before.at(hour - silent * HOUR_US).requests <= quiet:
+            lasted_us = HOUR_US + before.end_us - hour + silent * HOUR_US
+            silent += 1
+        earlier = max(before.at(hour - late * HOUR_US).requests for late in (silent, silent + 1))
+        if 2 * earlier < self.least_requests or 1000 * now.requests > self.silent_share_per_mille * earlier:
+            return None
+        such = sorted(
+            before.at(end).requests
+            for day in range(1, 29)
+            for end in {hour - day * DAY_US, next_hour - day * DAY_US}
+            if 2 * before.at(end - HOUR_US).requests >= earlier and not any(a <= end <= b for a, b in without)
+        )
+        of_week = sorted(
+            before.at(end - 7 * week * DAY_US).requests for week in range(1, 5) for end in (hour, next_hour)
+        )
+        median = such[len(such) // 2] if len(such) >= LEAST_WINDOWS else 0
+        if median < self.least_requests or 2 * earlier < median or 3 * of_week[3] < median:
+            return None
+        total = sum(such)
+        spread = len(such) * sum(requests * requests for requests in such) - total * total
+        if total * total * lasted_us < self.steadiness * HOUR_US * spread:
+            return None
+        return Usual(1000 * median, self.threshold(1000 * median, 0), 0, 0)
+
+    def active(self, now: Observed, than: Usual) -> bool:
+        return self.figure(now) <= than.threshold
+
+    def says(self, now: Observed, than: Usual) -> str:
+        return f"sent {now.requests:,} AI requests in an hour that usually brings {than.baseline // 1000:,}: is its feed dead?"
+
+
+RULES: Final[tuple[type[AlertRule], ...]] = (
+    SpendRunaway,
+    SpendUpCoreFlat,
+    LowValueShare,
+    UnattributedSurge,
+    RepeatedPrompts,
+    FeedSilent,
+)
+"""All rules, in the order in which they are evaluated."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import polars as pl
 
 from streams.detect.history import KEPT_US, STEP_US
+from streams.detect.probes import NAMES as PROBE_NAMES
 from streams.events.keys import partition_of
 from streams.store.reading import Stored
 from streams.store.rows import TIME
@@ -17,8 +21,9 @@ def load_watermark(stored: Stored, wpart: int) -> int:
 
 
 def load_alerts(stored: Stored, wpart: int, partitions: int, watermark_us: int) -> pl.DataFrame:
-    """Alerts of the partition's tenants that are open or were resolved lately."""
-    return _of_partition(stored.read("alerts/recent", since=watermark_us - KEPT_US), wpart, partitions)
+    """Alerts on windows of the partition's tenants that are open or were resolved lately; those of probes are no concern of the engine."""
+    recent = stored.read("alerts/recent", since=watermark_us - KEPT_US)
+    return _of_partition(recent.filter(~pl.col("rule").is_in(sorted(PROBE_NAMES))), wpart, partitions)
 
 
 def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int, lateness_us: int = 0) -> pl.DataFrame:
@@ -32,6 +37,40 @@ def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int,
         judged_s=(watermark_us - lateness_us) // 1_000_000,
     )
     return _of_partition(windows, wpart, partitions)
+
+
+class Judged(NamedTuple):
+    """Ends (us) of the final windows of all tenants."""
+
+    first: int
+    last: int
+    last_hour: int
+    """Of the windows of an hour: where usage ends."""
+
+
+def judged_span(stored: Stored) -> Judged | None:
+    """From when to when windows can be judged; None if none is final."""
+    *ends_s, windows = stored.read("alerts/span").row(0)
+    return Judged(*(end_s * 1_000_000 for end_s in ends_s)) if windows else None
+
+
+def load_stretch(
+    stored: Stored, tenant: str, after_us: int, until_us: int, *, whole_us: int = 0, teams: Sequence[str] = ()
+) -> pl.DataFrame:
+    """Final windows of a tenant with ends after `after_us` up to `until_us`; before `whole_us` only those that baselines need.
+
+    `teams`: only these; none named: all.
+    """
+    return stored.read(
+        "alerts/stretch",
+        tenant=tenant,
+        teams=list(teams),
+        sizes=list(STEP_US),
+        steps_s=[step_us // 1_000_000 for step_us in STEP_US.values()],
+        after_s=after_us // 1_000_000,
+        until_s=until_us // 1_000_000,
+        whole_s=whole_us // 1_000_000,
+    )
 
 
 def alert_checkpoint_row(wpart: int, next_offset: int, watermark_us: int, now_us: int) -> pl.DataFrame:

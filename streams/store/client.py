@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
@@ -28,7 +29,9 @@ def connect(url: str, **options: Any) -> Client:
     # An insert must be on disk when it returns, and statements of several threads must not queue behind one session.
     settings = {"async_insert": 0, **options.pop("settings", {})}
     try:
-        return clickhouse_connect.get_client(**{**at, "autogenerate_session_id": False, **options}, settings=settings)
+        return clickhouse_connect.get_client(
+            **{**at, "compress": _is_far(at["host"]), "autogenerate_session_id": False, **options}, settings=settings
+        )
     except ClickHouseError as error:
         raise _unavailable(at, error) from error
 
@@ -79,6 +82,14 @@ def _address(url: str) -> dict[str, Any]:
         "password": unquote(parts.password) if parts.password else "",
         "database": unquote(database),
     }
+
+
+def _is_far(host: str) -> bool:
+    """Whether a network lies between, so that compressing what is sent is worth its time."""
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost"
 
 
 def _without_password(url: str) -> str:

@@ -12,7 +12,7 @@ from streams.events.schemas import EventName
 from streams.store.positions import SIDE, incarnations, mirrors
 from streams.store.reading import Stored
 
-CARRIED: Final = ("value_rules", "price_book", "tenant_settings")
+CARRIED: Final = ("value_rules", "price_book", "tenant_settings", "alert_silences")
 """Tables that hold what people have set. All others are computed from events, or are about one life of the topics."""
 
 _TABLES: Final[dict[EventName, str]] = {"usage_event": "usage_events", "work_item_event": "work_item_events"}

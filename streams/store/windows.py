@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -52,13 +52,14 @@ def tenants(stored: Stored) -> list[str]:
     return stored.read("windows/tenants")["tenant"].to_list()
 
 
-def load_checkpoint(stored: Stored, upart: int) -> WindowCheckpoint | None:
-    """The last checkpoint of a partition of pane-updates."""
-    rows = stored.read("windows/checkpoint", upart=upart).to_dicts()
-    if not rows:
-        return None
-    positions = [tuple(p.values()) if isinstance(p, dict) else tuple(p) for p in rows[0]["positions"]]
-    return WindowCheckpoint(rows[0]["version"] >> OFFSET_BITS, rows[0]["next_offset"], rows[0]["watermark"], positions)
+def load_checkpoints(stored: Stored, uparts: Sequence[int]) -> dict[int, WindowCheckpoint]:
+    """The last checkpoints of partitions of pane-updates, of those that have one."""
+    found = {}
+    for row in stored.read("windows/checkpoints", uparts=list(uparts)).to_dicts():
+        positions = [tuple(p.values()) if isinstance(p, dict) else tuple(p) for p in row["positions"]]
+        incarnation = row["version"] >> OFFSET_BITS
+        found[row["upart"]] = WindowCheckpoint(incarnation, row["next_offset"], row["watermark"], positions)
+    return found
 
 
 def stored_versions(stored: Stored) -> dict[int, int]:
@@ -123,18 +124,19 @@ def window_rows(frame: pl.DataFrame, version: int, now_us: int) -> pl.DataFrame:
     return frame.with_columns(written_at=pl.lit(now_us).cast(TIME), version=pl.lit(version, pl.UInt64))
 
 
-def window_checkpoint_row(upart: int, reached: WindowCheckpoint, now_us: int) -> pl.DataFrame:
-    """The row of window_checkpoints."""
+def window_checkpoint_rows(reached: Mapping[int, WindowCheckpoint], now_us: int) -> pl.DataFrame:
+    """Rows of window_checkpoints, by partition of pane-updates."""
     names = [field.name for field in _POSITION.fields]
+    all_of = list(reached.values())
+    positions = [[dict(zip(names, p, strict=True)) for p in one.positions] for one in all_of]
+    versions = [window_version(one.incarnation, one.next_offset) for one in all_of]
     return pl.DataFrame(
         {
-            "upart": pl.Series([upart], dtype=pl.UInt16),
-            "next_offset": [reached.next_offset],
-            "watermark": pl.Series([reached.watermark]).cast(TIME),
-            "positions": pl.Series(
-                [[dict(zip(names, p, strict=True)) for p in reached.positions]], dtype=pl.List(_POSITION)
-            ),
-            "written_at": pl.Series([now_us]).cast(TIME),
-            "version": pl.Series([window_version(reached.incarnation, reached.next_offset)], dtype=pl.UInt64),
+            "upart": pl.Series(list(reached), dtype=pl.UInt16),
+            "next_offset": [one.next_offset for one in all_of],
+            "watermark": pl.Series([one.watermark for one in all_of]).cast(TIME),
+            "positions": pl.Series(positions, dtype=pl.List(_POSITION)),
+            "written_at": pl.Series([now_us] * len(all_of)).cast(TIME),
+            "version": pl.Series(versions, dtype=pl.UInt64),
         }
     )

@@ -51,7 +51,7 @@ class ColdStretches:
 
     def _read(self, family: Family, tenants: list[str], buckets: list[int]) -> Stretch:
         usage, outcomes, actors = self._stored(tenants, family.slide_us, buckets)
-        actors = actors.sort("bucket")
+        usage, outcomes, actors = (frame.sort("bucket") for frame in (usage, outcomes, actors))
         _, members = distinct(actors, ("actor_hash",))
         usage, actors = (frame.with_columns(work_class=pl.lit("")) for frame in (usage, actors))
         return Stretch(
@@ -67,7 +67,7 @@ class ColdStretches:
 
 
 def _values(frame: pl.DataFrame, measures: tuple[str, ...]) -> Ints:
-    return np.ascontiguousarray(frame.select(pl.col(measures).cast(pl.Int64)).to_numpy().T)
+    return np.ascontiguousarray(frame.select(pl.col(measures).cast(pl.Int64)).to_numpy())
 
 
 def _parts(numbers: Intervals, count: int, most: int) -> Iterator[Intervals]:

@@ -146,6 +146,13 @@ class WindowEngine:
             for family, progress in zip(FAMILIES, self._progress, strict=True)
         )
 
+    def due(self, now_us: int) -> bool:
+        """Whether some of what waits needs to wait for its throttle no longer."""
+        return (self.revisions_wait and _due(self._revised_at, now_us, REVISIONS_EVERY_US)) or any(
+            bool(progress.fresh) and _due(progress.shown_at, now_us, family.provisional_every_us)
+            for family, progress in zip(FAMILIES, self._progress, strict=True)
+        )
+
     def advance(self, watermark_us: int, now_us: int, *, flush: bool = False) -> Iterator[pl.DataFrame]:
         """Windows to write at a watermark (a lower one than before counts as that) and a wall time; `flush` overrides the throttles.
 

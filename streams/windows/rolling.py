@@ -9,10 +9,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from streams.compiled import Array, compiled, given
+
 Ints = npt.NDArray[np.int64]
 
 SHIFT = 32
 _NUMBER = (1 << SHIFT) - 1
+_DENSE = 64
+"""Numbers of members up to so many times their rows are sorted by counting; sparser ones are numbered anew."""
 
 
 def key(groups: Ints, numbers: Ints | int) -> Ints:
@@ -62,22 +66,19 @@ class RunningSums:
     The running total crosses groups and may wrap around 64 bits; differences are right as long as each result fits.
     """
 
-    def __init__(self, keys: Ints, values: Ints) -> None:
-        """`values` has one row per measure and one column per key; keys may repeat and come in any order."""
-        order = np.argsort(keys, kind="stable")
-        self.keys: Ints = keys[order]
-        self._sums: Ints = np.zeros((values.shape[0], len(keys) + 1), np.int64)
-        np.cumsum(values.take(order, axis=1), axis=1, out=self._sums[:, 1:])
+    def __init__(self, groups: Ints, buckets: Ints, values: Ints, measures: int) -> None:
+        """Rows in ascending order of bucket, repetitions allowed; of the columns of `values` the first `measures` are summed."""
+        groups = given(groups)
+        order = _sorted_by(groups, _in_order(len(groups)))
+        self.keys, self._sums = _running(groups, given(buckets), given(values), measures, order)
 
     def between(self, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
         """Position ranges of the keys in start <= key < stop; equal positions mean none."""
         return np.searchsorted(self.keys, starts), np.searchsorted(self.keys, stops)
 
-    def sums(self, low: Ints, high: Ints) -> Ints:
-        """Totals of position ranges, one row per measure."""
-        totals: Ints = self._sums.take(high, axis=1)
-        totals -= self._sums.take(low, axis=1)
-        return totals
+    def sums(self, low: Ints, high: Ints, totals: Ints) -> None:
+        """Totals of position ranges into `totals`, one row per measure."""
+        _differences(self._sums, given(low), given(high), totals)
 
 
 class Presence:
@@ -85,15 +86,76 @@ class Presence:
 
     def __init__(self, groups: Ints, members: Ints, buckets: Ints, count: int) -> None:
         """Rows (group, member, bucket) in ascending order of bucket, repetitions allowed; members are below 2**32."""
-        pairs = key(groups, members)
-        order = np.argsort(pairs, kind="stable")
-        pairs, buckets = pairs[order], buckets[order]
-        anew = np.ones(len(pairs) + 1, np.bool_)
-        anew[1:-1] = (pairs[1:] != pairs[:-1]) | (buckets[1:] - buckets[:-1] > count)
-        self._begins: Ints = np.sort(key(group_of(pairs[anew[:-1]]), buckets[anew[:-1]] + 1))
-        self._ends: Ints = np.sort(key(group_of(pairs[anew[1:]]), buckets[anew[1:]] + count + 1))
+        groups, members = given(groups), given(members)
+        if len(members) and members.max() > _DENSE * len(members):
+            members = given(np.unique(members, return_inverse=True)[1])
+        order = _sorted_by(groups, _sorted_by(members, _in_order(len(groups))))
+        begins, ends = _stays(groups, members, given(buckets), order, count)
+        self._begins, self._ends = np.sort(begins), np.sort(ends)
 
     def counts(self, windows: Ints) -> Ints:
         """Members of each window; groups cancel out because each stay that begins in a group ends in it."""
         begun = np.searchsorted(self._begins, windows, side="right")
         return begun - np.searchsorted(self._ends, windows, side="right")
+
+
+def _in_order(rows: int) -> Ints:
+    return np.arange(rows, dtype=np.int64)
+
+
+@compiled
+def _sorted_by(numbers: Array, order: Array) -> Array:
+    """The positions `order` sorted by their number, which is not negative; equal ones stay in their order. Takes as much memory as the largest number."""
+    most = 0
+    for number in numbers:
+        most = max(most, number)
+    places = np.zeros(most + 2, np.int64)
+    for number in numbers:
+        places[number + 1] += 1
+    for number in range(most + 1):
+        places[number + 1] += places[number]
+    out = np.empty_like(order)
+    for position in order:
+        number = numbers[position]
+        out[places[number]] = position
+        places[number] += 1
+    return out
+
+
+@compiled
+def _running(groups: Array, buckets: Array, values: Array, measures: int, order: Array) -> tuple[Array, Array]:
+    """Keys of the rows in an order, and the sums of all rows before each."""
+    keys = np.empty(len(order), np.int64)
+    sums = np.zeros((len(order) + 1, measures), np.int64)
+    for place in range(len(order)):
+        row = order[place]
+        keys[place] = groups[row] << SHIFT | buckets[row]
+        for measure in range(measures):
+            sums[place + 1, measure] = sums[place, measure] + values[row, measure]
+    return keys, sums
+
+
+@compiled
+def _differences(sums: Array, low: Array, high: Array, totals: Array) -> None:
+    """Differences of rows, as columns."""
+    for window in range(len(low)):
+        begin, end = low[window], high[window]
+        for measure in range(sums.shape[1]):
+            totals[measure, window] = sums[end, measure] - sums[begin, measure]
+
+
+@compiled
+def _stays(groups: Array, members: Array, buckets: Array, order: Array, count: int) -> tuple[Array, Array]:
+    """First and one after the last window of each stay, from rows in the order of group, member and bucket."""
+    begins, ends = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    stays = 0
+    for place in range(len(order)):
+        row = order[place]
+        group, bucket = groups[row], buckets[row]
+        before = order[place - 1] if place else row
+        same = place > 0 and groups[before] == group and members[before] == members[row]
+        if not (same and bucket - buckets[before] <= count):
+            begins[stays] = group << SHIFT | (bucket + 1)
+            stays += 1
+        ends[stays - 1] = group << SHIFT | (bucket + count + 1)
+    return begins[:stays], ends[:stays]

@@ -52,9 +52,11 @@ class PaneState:
         """Earlier panes are not kept."""
 
     def apply_panes(self, frame: pl.DataFrame) -> tuple[Ints, Ints]:
-        """Absolute totals of one input partition's share of panes; of equal keys in a frame the last one counts."""
+        """Absolute totals of one input partition's share of panes; of equal keys in a frame the highest version counts, of these the last."""
         if frame.is_empty():
             return _NONE, _NONE
+        if not frame["version"].is_sorted():
+            frame = frame.sort("version", maintain_order=True)
         frame = frame.unique(PANE_KEY, keep="last", maintain_order=True)
         series, panes = self._places(frame)
         kept = panes >= self.first_pane
@@ -151,7 +153,7 @@ class PaneState:
         """A copy of what some buckets of a family hold, of all or of chosen series."""
         usage = _gathered(self.usage[level], buckets, chosen, 0 if level else KPART_BITS)
         if not level:
-            usage = usage[0] >> KPART_BITS, usage[1], usage[2][:-1]
+            usage = usage[0] >> KPART_BITS, usage[1], usage[2]
         owners, at, _ = _gathered(self.actors[level], buckets, chosen, ACTOR_BITS)
         outcomes = _gathered(self.outcomes[level], buckets, chosen, 0)
         return Stretch(self.groups, FAMILIES[level].count, usage, outcomes, (owners >> ACTOR_BITS, at, owners & _ACTOR))
@@ -193,4 +195,4 @@ def _gathered(sums: Buckets, buckets: list[int], chosen: Mask | None, shift: int
             owners.append(found)
             values.append(rows)
         at.append(np.full(len(owners[-1]), bucket))
-    return np.concatenate(owners), np.concatenate(at), np.ascontiguousarray(np.concatenate(values).T)
+    return np.concatenate(owners), np.concatenate(at), np.concatenate(values)

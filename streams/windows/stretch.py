@@ -9,7 +9,7 @@ from streams.windows.measures import MEASURES, USAGE_MEASURES
 from streams.windows.rolling import Ints, Presence, RunningSums, clip, key, number_of, places
 
 Rows = tuple[Ints, Ints, Ints]
-"""Series, buckets, and values with one row per measure or, of actors, numbers below 2**32."""
+"""Series, buckets and values with one column per measure (or more, which are not summed) or, of actors, numbers below 2**32."""
 
 
 class Stretch:
@@ -24,8 +24,11 @@ class Stretch:
         """The sums of the groups of one grouping."""
         groups = self._groups.table[:, column]
         usage, outcomes = (
-            RunningSums(key(groups[series], buckets), values)
-            for series, buckets, values in (self._usage, self._outcomes)
+            RunningSums(groups[series], buckets, values, measures)
+            for (series, buckets, values), measures in (
+                (self._usage, len(USAGE_MEASURES)),
+                (self._outcomes, len(MEASURES) - len(USAGE_MEASURES)),
+            )
         )
         return GroupedStretch(self._count, usage, outcomes, self._contributors(PLAIN[column]))
 
@@ -60,7 +63,7 @@ class GroupedStretch:
         totals = np.empty((len(MEASURES), len(windows)), np.int64)
         split = len(USAGE_MEASURES)
         for sums, rows in ((self._usage, totals[:split]), (self._outcomes, totals[split:])):
-            rows[:] = sums.sums(*sums.between(windows - self._count, windows))
+            sums.sums(*sums.between(windows - self._count, windows), rows)
         return totals
 
     def contributors(self, plain: Ints, windows: Ints) -> Ints:

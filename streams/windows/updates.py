@@ -32,7 +32,7 @@ WATERMARK_SCHEMA: Final = {
 
 _PANE_KEY: Final = ("kpart", "tenant", "team", "tool", "model", "pane_start")
 _BOOKING: Final = ("kpart", "tenant", "work_item_id", "at", "team", "tool", "model", "work_class")
-_COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
+COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
     PANES: (*_PANE_KEY, *USAGE_MEASURES, "version"),
     BOOKINGS: (*_BOOKING, *OUTCOME_MEASURES, "version"),
     ACTORS: (*_PANE_KEY, "actor_hash"),
@@ -85,7 +85,7 @@ def pack_watermarks(rows: Sequence[tuple[int, int, int, int, int]]) -> bytes:
 def unpack(value: bytes) -> tuple[bytes, pl.DataFrame]:
     """Kind and rows of a message; ValueError when it is none, is damaged, or lacks columns."""
     kind, digest, stream = value[:1], value[1 : 1 + _HASH_BYTES], value[1 + _HASH_BYTES :]
-    if kind not in _COLUMNS:
+    if kind not in COLUMNS:
         raise ValueError(f"unknown kind of update {kind!r}")
     if digest != _digest(kind, stream):
         raise ValueError("damaged update: its hash differs")
@@ -94,7 +94,7 @@ def unpack(value: bytes) -> tuple[bytes, pl.DataFrame]:
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"update is no Arrow stream: {error}") from error
     assert isinstance(frame, pl.DataFrame)
-    if missing := [name for name in _COLUMNS[kind] if name not in frame.columns]:
+    if missing := [name for name in COLUMNS[kind] if name not in frame.columns]:
         raise ValueError(f"update of kind {kind!r} lacks {', '.join(missing)}")
     return kind, frame
 

@@ -30,7 +30,7 @@ from streams.metrics import Metrics
 from streams.store.alerts import alert_checkpoint_row
 from streams.store.rebuilds import ALWAYS_US, Rebuild, pending, write_rebuilds
 from streams.store.sink import Sink
-from streams.store.windows import WindowCheckpoint, load_checkpoint, window_checkpoint_row
+from streams.store.windows import WindowCheckpoint, load_checkpoints, window_checkpoint_rows
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import DAY_US
@@ -167,9 +167,10 @@ def test_a_store_that_was_restored_while_a_worker_ran_gets_nothing_from_it(aroun
         if last:
             around.stored.restore(backup)
             with pytest.raises(StoreRestored, match="restored from a backup while this worker ran"):
-                agent._store([flush])
+                agent._look_for_holes([flush])
         else:
-            agent._store([flush])
+            agent._look_for_holes([flush])
+            around.sink.write([flush])
             agent._settle([flush])
 
 
@@ -178,10 +179,10 @@ def test_nor_does_it_get_a_checkpoint_of_windows_that_it_lost(around: Surroundin
     known, reached = (WindowCheckpoint(0, offset, 1_700_000_000_000_000, []) for offset in (5, 9))
     part = Updates(0, known, InputWatermarks(1), 0, 9, 9, updates_lost=False)
     with pytest.raises(StoreRestored, match="up to offset 5"):
-        agent._check_in(part, reached, 0)
-    around.sink.rows("window_checkpoints", window_checkpoint_row(0, known, 0))
-    agent._check_in(part, reached, 0)
-    assert load_checkpoint(around.stored, 0) == reached
+        agent._check_in([part], {0: reached}, 0)
+    around.sink.rows("window_checkpoints", window_checkpoint_rows({0: known}, 0))
+    agent._check_in([part], {0: reached}, 0)
+    assert load_checkpoints(around.stored, [0]) == {0: reached}
 
 
 @pytest.mark.parametrize(("begin", "lost"), [(5, False), (9, True), (0, True)])

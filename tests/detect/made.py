@@ -30,6 +30,9 @@ class Hour:
     core_value: float = 0
     items: int = 0
     repeated: int = 0
+    requests: int = 0
+    mtok: float = 0
+    low_items: int = 0
 
 
 @dataclass
@@ -88,10 +91,12 @@ def _measures(said: Hour) -> dict[str, dict[str, float]]:
             "abandoned_standard_cost_micro_usd_booked": said.abandoned * USD,
             "items_completed": said.items,
             "repeated_prompts": said.repeated,
+            "requests": said.requests,
+            "tokens": said.mtok * 1_000_000,
             value: said.core_value * 1000,
         },
         "core": {cost: said.core_cost * USD, value: said.core_value * 1000},
-        "low_value": {cost: said.low_cost * USD},
+        "low_value": {cost: said.low_cost * USD, "items_completed": said.low_items},
     }
 
 

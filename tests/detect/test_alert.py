@@ -8,11 +8,8 @@ from dataclasses import fields, replace
 
 import clickhouse_connect
 import polars as pl
-import pytest
 
 from streams.detect.alert import Alert, alert_rows, alerts_from_rows, fingerprint
-from streams.detect.policy import AlertPolicy
-from streams.errors import ConfigError
 from streams.store.migrations import migrate
 
 ALERT = Alert(
@@ -80,11 +77,6 @@ def test_the_message_speaks_alertmanagers_names() -> None:
     )
     ended = json.loads(replace(ALERT, state="resolved", resolved_at=ALERT.fired_at + 1_800_000_000).message())
     assert (ended["state"], ended["endsAt"]) == ("resolved", "2026-02-22T14:45:00Z")
-
-
-def test_a_floor_must_be_positive() -> None:
-    with pytest.raises(ConfigError, match="low_value_floor_micro_usd: must be at least 1"):
-        AlertPolicy(low_value_floor_micro_usd=0)
 
 
 def test_the_view_shows_the_latest_state_of_teams_above_the_privacy_floor(clickhouse_database: str) -> None:

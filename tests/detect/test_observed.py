@@ -10,7 +10,17 @@ from streams.windows.measures import DAY_US, HOUR_US
 from tests.detect.made import T0, Company, Hour
 
 WORK = Hour(
-    spend=10, unattributed=3, enabling=2, core_cost=4, low_cost=1, abandoned=0.5, core_value=2, items=3, repeated=7
+    spend=10,
+    unattributed=3,
+    enabling=2,
+    core_cost=4,
+    low_cost=1,
+    abandoned=0.5,
+    core_value=2,
+    items=3,
+    repeated=7,
+    requests=9,
+    mtok=8,
 )
 
 
@@ -21,7 +31,7 @@ def test_rows_of_a_window_complete_each_other_in_any_order() -> None:
         for row in final_rows(frame):
             history.put(row)
         kept = history._kept["1h", ("acme", "web")]
-        expected = Observed(10_000_000, 3_000_000, 2_000_000, 5_500_000, 3, 7, 2_000, 1_000_000)
+        expected = Observed(10_000_000, 3_000_000, 2_000_000, 5_500_000, 3, 7, 9, 8_000_000, 2_000, 1_000_000)
         assert {end: Observed._make(window) for end, window in kept.items()} == {T0 + HOUR_US: expected}
 
 

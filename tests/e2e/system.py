@@ -20,7 +20,7 @@ from streams.store.client import Client, connect, ensure_database
 from streams.store.positions import SIDE
 from streams.store.reading import ClickHouseStored
 from streams.store.verify import VerifyReport, verify
-from streams.store.windows import load_checkpoint
+from streams.store.windows import load_checkpoints
 
 STOP_S = 10.0
 POLL_S = 0.1
@@ -86,7 +86,7 @@ class System:
 
         def windowed() -> bool:
             for partition in range(self.settings.partitions):
-                checkpoint = load_checkpoint(ClickHouseStored(self.client), partition)
+                checkpoint = load_checkpoints(ClickHouseStored(self.client), [partition]).get(partition)
                 if checkpoint is None or checkpoint.watermark < watermark:
                     return False
                 reached = {

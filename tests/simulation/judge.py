@@ -75,6 +75,9 @@ class Account:
         self._counts = {name: checkpoint[f"{side}_{name}"] for name in _COUNTED} if present else {}
         self._next = inputs.reached(tp, last)
         ends = [row[f"{side}_end"] for row in self._incarnations[:-1]] + [self._next]
+        before = zip(ends[:-1], self._ids[:-1], strict=True)
+        self._read_before = max((end for end, known in before if known == self._ids[-1]), default=0)
+        """Of the present log an earlier incarnation read so much."""
         self._fates: defaultdict[tuple[int, int], list[tuple[str, Identity | None]]] = defaultdict(list)
         for fate, row in _fates(store, tp):
             place = row["incarnation"], row["koff"]
@@ -123,6 +126,8 @@ class Account:
             yield f"{self.tp}: read from {begin}, the log begins at {life.begin}"
         for offset in range(begin, len(life.records)):
             hole = life.records[offset].value is None
+            # What an earlier incarnation had read may be deleted before this one reads it again.
+            hole |= offset < min(self._read_before, life.begin)
             if not hole and (last, offset) not in self._fates and offset not in life.lost:
                 yield f"{self.tp}: nothing became of the record at {offset}"
         found = Counter(fates[0][0] for (incarnation, _), fates in self._fates.items() if incarnation == last)

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from faust.types import TP
 
+from streams.agents import probes, waiting
 from streams.agents import windows as window_agent
 from streams.config import INPUT_TOPICS, PANES_TOPIC, WINDOWS_TOPIC, AgentName, Settings
 from streams.errors import LogLost
@@ -85,6 +86,7 @@ class Simulation:
         self.inputs = Inputs(self.broker, store)
         self.workers: list[Worker] = []
         self.calm = self.quiet = False
+        self._behind_at = 0.0
         self._spared = False
         """Faults wait for late events."""
         self.steps, self.faults = 0, Counter[str]()
@@ -280,7 +282,10 @@ class Simulation:
             return False  # who takes over may have something to tell
         if self.deployment is JOIN_ONLY:
             return not self._behind()
-        return self.time() - self.broker.appended_at > REST_S and not self._behind()
+        if self._behind():
+            self._behind_at = self.time()
+        # Who has just committed tells of it next.
+        return self.time() - max(self.broker.appended_at, self._behind_at) > REST_S
 
     def _behind(self) -> list[tuple[TP, int, int]]:
         """Partitions whose end has not been reached, as the group and the store see it."""
@@ -305,6 +310,11 @@ _DEFAULTS: dict[str, Any] = {
 }
 STEP_EVERY_S = 20.0
 """The window agent steps this often here: a run covers minutes, and each step costs milliseconds."""
+ENOUGH_RECORDS = 5
+"""Of a partition that wait: some batches are applied at once, others with the next flush."""
+
+NO_PROBES_S = 1e9
+"""Probes ask the store in SQL, and what they ask of does not happen here: tests/deliver/test_probes.py has them."""
 
 
 def simulate(
@@ -328,16 +338,18 @@ def simulate(
 
 @contextmanager
 def _prepared(trace: Trace | None, alarms: list[str]) -> Iterator[None]:
-    """Within: the product's logs go into the trace, what it must never say to `alarms`; the window agent steps as seldom as a run wants."""
-    logged, every_s = structlog.get_config(), window_agent.STEP_EVERY_S
+    """Within: the product's logs go into the trace, what it must never say to `alarms`; steps and batches are of the size of a run."""
+    logged, every_s, enough = structlog.get_config(), window_agent.STEP_EVERY_S, waiting.ENOUGH_RECORDS
+    look_s = probes.LOOK_S
     structlog.configure(
         processors=[_Told(trace, alarms)], wrapper_class=structlog.BoundLogger, cache_logger_on_first_use=False
     )
-    window_agent.STEP_EVERY_S = STEP_EVERY_S
+    window_agent.STEP_EVERY_S, waiting.ENOUGH_RECORDS = STEP_EVERY_S, ENOUGH_RECORDS
+    probes.LOOK_S = NO_PROBES_S
     try:
         yield
     finally:
-        window_agent.STEP_EVERY_S = every_s
+        window_agent.STEP_EVERY_S, waiting.ENOUGH_RECORDS, probes.LOOK_S = every_s, enough, look_s
         structlog.configure(**logged)
 
 

@@ -46,7 +46,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "windows/usage_sums": {**_SERIES, **dict.fromkeys(USAGE_MEASURES, pl.Int64)},
     "windows/outcome_sums": {**_SERIES, "work_class": pl.String, **dict.fromkeys(OUTCOME_MEASURES, pl.Int64)},
     "windows/actors_seen": {**_SERIES, "actor_hash": pl.UInt64},
-    "windows/checkpoint": {"version": pl.Int64, "next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
+    "windows/checkpoints": {"upart": pl.UInt16, "version": pl.Int64, "next_offset": pl.Int64, "watermark": pl.Int64, "positions": _POSITIONS},
     "windows/previous": _WINDOWS,
     "windows/shown": {**{name: _WINDOWS[name] for name in WINDOW_KEY}, "backfill": pl.UInt8, "watermark": pl.Int64},
     "rebuild/pending": {
@@ -182,11 +182,11 @@ class SimulatedStore(MemoryStore):
         rows = ({**row, "bucket": row["pane_start"] // slide_us} for row in self._of_tenants("pane_actors", tenants))
         return _summed("windows/actors_seen", rows, buckets, ()).filter(pl.col("actor_hash") != NO_ACTOR)
 
-    def _windows_checkpoint(self, upart: int) -> Iterable[Row]:
+    def _windows_checkpoints(self, uparts: list[int]) -> Iterable[Row]:
         return [
             {**row, "positions": [list(position.values()) for position in row["positions"]]}
             for row in self.rows("window_checkpoints")
-            if row["upart"] == upart
+            if row["upart"] in uparts
         ]
 
     def _windows_previous(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ class InProcess:
     Its tables are those of the migrations, without waiting for the disk: here workers crash, not machines. chDB opens one directory per
     process, and wants TZ=UTC in its environment before it is loaded.
     """
+
+    write_compression = None
 
     def __init__(self, path: Path) -> None:
         assert os.environ.get("TZ") == "UTC"
@@ -48,9 +51,12 @@ class InProcess:
         data = io.BytesIO()
         with pa.ipc.new_file(data, rows.schema) as writer:
             writer.write_table(rows)
+        self.raw_insert(table, rows.column_names, data.getbuffer())
+
+    def raw_insert(self, table: str, column_names: Sequence[str], insert_block: Any, **_: Any) -> None:
         with os.fdopen(os.memfd_create("rows"), "wb", buffering=0) as file:
-            file.write(data.getvalue())
-            columns = ", ".join(rows.column_names)
+            file.write(insert_block)
+            columns = ", ".join(column_names)
             path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
             self.command(f"INSERT INTO {table} ({columns}) FROM INFILE '{path}' FORMAT Arrow")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Protocol
 
 import polars as pl
@@ -108,7 +109,7 @@ class Member:
         yield
         if flush is None:
             return
-        for table, rows in self.sink.steps([flush]):
+        for table, rows in chain(*self.sink.tables([flush])):
             cut = self.rng.randint(
                 0, rows.num_rows
             )  # ClickHouse may accept one part of an insert before the crash and not the other

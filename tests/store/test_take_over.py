@@ -26,7 +26,7 @@ from tests.store.simulated import Event, Group, Member, Store
 from tests.strategies import DAY_0, item_event, usage_event
 
 MANY = 250
-ON_THE_ENGINE = 200
+ON_THE_ENGINE = 100
 PROCESSES = 2
 
 

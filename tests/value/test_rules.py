@@ -197,7 +197,7 @@ def test_a_minimal_document_is_accepted() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("effective_from = soon", r"my\.toml: not valid TOML.*line 1"),
+        ("effective_from = soon", r"my\.toml:1: not valid TOML"),
         (HEAD + ONE, "exactly one rule of kind evidence"),
         (HEAD.replace("2026-01-01", '"2026"') + ONE + TAIL, "effective_from is not an instant"),
         (HEAD.replace("2026-01-01", "2026-01-01T00:00:00") + ONE + TAIL, "effective_from is not an instant"),
@@ -230,5 +230,5 @@ def test_a_minimal_document_is_accepted() -> None:
 def test_a_wrong_document_names_file_rule_and_remedy(text: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says) as refused:
         RuleSet.from_toml(text, "my.toml")
-    assert refused.value.setting == "my.toml"
+    assert refused.value.setting.partition(":")[0] == "my.toml"
     assert refused.value.remedy

@@ -60,13 +60,15 @@ def test_places_and_clip(intervals: list[tuple[int, int, int]], first: int, last
 def test_running_sums_of_stretches(
     rows: list[tuple[int, int, int, int]], stretches: list[tuple[int, int, int]]
 ) -> None:
-    keys = key(ints([r[0] for r in rows]), ints([r[1] for r in rows]))
-    sums = RunningSums(keys, np.array([[r[2] for r in rows], [r[3] for r in rows]], np.int64).reshape(2, -1))
+    rows = sorted(rows, key=lambda row: row[1])
+    values = np.array([[r[2], r[3], 7] for r in rows], np.int64).reshape(-1, 3)
+    sums = RunningSums(ints([r[0] for r in rows]), ints([r[1] for r in rows]), values, 2)
     starts = key(ints([s[0] for s in stretches]), ints([s[1] for s in stretches]))
     stops = starts + ints([s[2] for s in stretches])
     low, high = sums.between(starts, stops)
-    totals = sums.sums(low, high).T.tolist()
-    for total, begin, end, (group, number, length) in zip(totals, low, high, stretches, strict=True):
+    totals = np.empty((2, len(low)), np.int64)
+    sums.sums(low, high, totals)
+    for total, begin, end, (group, number, length) in zip(totals.T.tolist(), low, high, stretches, strict=True):
         held = [r for r in rows if r[0] == group and number <= r[1] < number + length]
         wide = (sum(r[2] for r in held) + 2**63) % 2**64 - 2**63
         assert (total, bool(begin < end)) == ([wide, sum(r[3] for r in held)], bool(held))

@@ -38,7 +38,7 @@ from streams.store.alerts import load_watermark
 from streams.store.client import connect
 from streams.store.reading import ClickHouseStored, read
 from streams.store.verify import verify
-from streams.store.windows import load_checkpoint
+from streams.store.windows import load_checkpoints
 
 PARTITIONS: Final = 4
 IDLE_S: Final = 20
@@ -199,7 +199,8 @@ def _wait(stack: Stack, ready: Callable[[], bool]) -> None:
 
 def _covers(client: Any, ends: dict[tuple[str, int], int]) -> bool:
     """Whether windows cover every record below the ends."""
-    checkpoint = load_checkpoint(ClickHouseStored(client), partition_of(TENANT, PARTITIONS))
+    upart = partition_of(TENANT, PARTITIONS)
+    checkpoint = load_checkpoints(ClickHouseStored(client), [upart]).get(upart)
     if checkpoint is None:
         return False
     reached = {

@@ -4,7 +4,7 @@ SELECT
     standard_cost_micro_usd, unattributed_standard_cost_micro_usd, enabling_standard_cost_micro_usd,
     matched_standard_cost_micro_usd_credited, matched_standard_cost_micro_usd_debited,
     abandoned_standard_cost_micro_usd_booked, abandoned_standard_cost_micro_usd_reversed,
-    items_completed, repeated_prompts, value_credited_milli, value_debited_milli
+    items_completed, repeated_prompts, requests, tokens, value_credited_milli, value_debited_milli
 FROM value_windows AS w FINAL
 WHERE status = 'final' AND (grouping = 'team' OR grouping = 'team_class' AND work_class IN ('core', 'low_value'))
     AND size IN {sizes:Array(String)} AND (toUnixTimestamp(w.window_end) % transform(toString(size), {sizes:Array(String)}, {steps_s:Array(UInt32)}, 1) = 0

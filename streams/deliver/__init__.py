@@ -1,0 +1,1 @@
+"""Telling people of alerts: messages, channels and the outbox. `outbox`, `messages`, `reasons`, `notice` and `channel` are pure; the rest talks to the network."""

@@ -1,0 +1,174 @@
+"""Probes: what no team's window tells, such as late results, a model without a price, or one item that eats a team's spend.
+
+Each probe is a question to the store (`store/queries/probes`), asked again after `every_us`. Its answer names the groups for which something is wrong at
+that moment; the life of such an alert is that of any other. Probes judge the present alone: a backfill of old data
+answers none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
+
+from streams.detect.alert import Alert
+from streams.detect.observed import Group
+from streams.detect.words import moment, percent, usd
+from streams.windows.measures import DAY_US, HOUR_US
+
+MINUTE_US: Final = 60_000_000
+PLATFORM: Final[Group] = ("", "")
+"""Tenant and team of what concerns all tenants."""
+
+
+class Finding(NamedTuple):
+    """What is wrong with a group now, as a probe's query answers. `value`, `baseline`, `threshold`: in the probe's unit.
+
+    `amount`, `of` and `names` are what the probe's sentence needs: see there.
+    """
+
+    tenant: str
+    team: str
+    value: int
+    baseline: int
+    threshold: int
+    spend_micro_usd: int
+    amount: int
+    of: int
+    names: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One probe. `hold_us`: how long it must be true before it fires; `keep_firing_us`: how long it must be false before it resolves."""
+
+    name: str
+    kind: str
+    size: str
+    """The stretch of time that it looks at."""
+    unit: str
+    every_us: int
+    hold_us: int
+    keep_firing_us: int
+    says: Callable[[Finding], str]
+
+
+def judged(probe: Probe, open_alerts: Iterable[Alert], findings: Iterable[Finding], now_us: int) -> list[Alert]:
+    """The alerts of a probe that change at `now_us`. `open_alerts`: its pending and firing ones."""
+    at = {alert.group: alert for alert in open_alerts}
+    found = {(finding.tenant, finding.team): finding for finding in findings}
+    changes = (_step(probe, at.get(group), found.get(group), now_us) for group in sorted(at.keys() | found.keys()))
+    return [change for change in changes if change is not None]
+
+
+def _step(probe: Probe, alert: Alert | None, finding: Finding | None, now_us: int) -> Alert | None:
+    if alert is None:
+        if finding is None:
+            return None
+        begun = _begun(probe, finding, now_us)
+        return begun if probe.hold_us else replace(begun, state="firing", fired_at=now_us, deliver=True)
+    if now_us <= alert.window_end:
+        return None  # asked already, perhaps by another worker
+    if alert.state == "pending":
+        if finding is None:
+            return replace(alert, state="inactive", resolved_at=now_us, window_end=now_us)
+        if now_us - alert.started_at < probe.hold_us:
+            return None
+        told = _begun(probe, finding, alert.started_at)
+        return replace(told, state="firing", fired_at=now_us, window_end=now_us, deliver=True)
+    if finding is not None:
+        return replace(alert, clear_since=0, window_end=now_us) if alert.clear_since else None
+    if not alert.clear_since:
+        return replace(alert, clear_since=now_us, window_end=now_us)
+    if now_us - alert.clear_since >= probe.keep_firing_us:
+        return replace(alert, state="resolved", resolved_at=now_us, window_end=now_us)
+    return None
+
+
+def _begun(probe: Probe, finding: Finding, since_us: int) -> Alert:
+    return Alert(
+        rule=probe.name,
+        tenant=finding.tenant,
+        team=finding.team,
+        kind=probe.kind,
+        size=probe.size,
+        state="pending",
+        started_at=since_us,
+        fired_at=0,
+        clear_since=0,
+        resolved_at=0,
+        window_end=since_us,
+        unit=probe.unit,
+        value=finding.value,
+        baseline=finding.baseline,
+        threshold=finding.threshold,
+        spend_micro_usd=finding.spend_micro_usd,
+        usual_spend_micro_usd=0,
+        core_value_milli=0,
+        usual_core_value_milli=0,
+        deliver=False,
+        summary=f"{finding.team or 'tokenworth'} {probe.says(finding)}; so since {moment(since_us)}",
+    )
+
+
+# --- the probes -------------------------------------------------------------------------------------------------------------------------
+
+
+def _late(f: Finding) -> str:
+    return f"is {f.value // 1000:,} min behind: no window is newer in {f.amount:,} of {f.of:,} partitions"
+
+
+def _dead(f: Finding) -> str:
+    return f"could not use {f.amount:,} of {f.of:,} records of the last 15 minutes, mostly: {_listed(f.names)}"
+
+
+def _unpriced(f: Finding) -> str:
+    return f"has no price for {f.amount:,} of {f.of:,} requests of a day: {_listed(f.names)}"
+
+
+def _differs(f: Finding) -> str:
+    return f"found {f.amount:,} stored rows that differ from what the raw events say: {_listed(f.names)}"
+
+
+def _hook(f: Finding) -> str:
+    return f"loses the work items of the AI usage of {f.amount} teams at once: {_listed(f.names)}"
+
+
+def _silent(f: Finding) -> str:
+    return f"completed no item in 24 hours that usually bring {f.amount:,}, while {f.of:,} AI requests came"
+
+
+def _budget(f: Finding) -> str:
+    if f.amount >= f.of:
+        return f"has spent {usd(f.amount)} on AI this month, {percent(f.value)} of its budget of {usd(f.of)}"
+    return f"has spent {usd(f.spend_micro_usd)} on AI this month and will have spent {usd(f.amount)} at its end, {percent(f.value)} of its budget of {usd(f.of)}"
+
+
+def _sink(f: Finding) -> str:
+    return f"put {usd(f.spend_micro_usd)} of AI spend in 28 days, {percent(f.value)} of all, into {_listed(f.names)}, open for {f.amount} days"
+
+
+def _share(what: str) -> Callable[[Finding], str]:
+    return lambda f: (
+        f"{what} {f.amount:,} of {f.of:,} items in 28 days, {percent(f.value)}, {percent(f.baseline)} in the 28 days before"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+PROBES: Final = (
+    Probe("results_late", "page", "15m", "milli_minutes", MINUTE_US, 15 * MINUTE_US, 5 * MINUTE_US, _late),
+    Probe("dead_letters", "page", "15m", "per_mille", MINUTE_US, 0, 15 * MINUTE_US, _dead),
+    Probe("verify_mismatch", "page", "24h", "rows", MINUTE_US, 0, 0, _differs),
+    Probe("unpriced_model", "ticket", "24h", "per_mille", HOUR_US, 0, 6 * HOUR_US, _unpriced),
+    Probe("broken_hook", "ticket", "24h", "teams", MINUTE_US, 0, HOUR_US, _hook),
+    Probe("completions_silent", "ticket", "24h", "items", HOUR_US, 0, 2 * HOUR_US, _silent),
+    Probe("budget_forecast", "ticket", "28d", "per_mille", HOUR_US, 0, 6 * HOUR_US, _budget),
+    Probe("token_sink", "ticket", "28d", "per_mille", 6 * HOUR_US, 0, 12 * HOUR_US, _sink),
+    Probe("stalled", "digest", "28d", "per_mille", DAY_US, 0, DAY_US, _share("let go of")),
+    Probe("reopened", "digest", "28d", "per_mille", DAY_US, 0, DAY_US, _share("reopened")),
+    Probe("canceled", "digest", "28d", "per_mille", DAY_US, 0, DAY_US, _share("canceled")),
+)
+NAMES: Final = frozenset(probe.name for probe in PROBES)

@@ -1,0 +1,197 @@
+"""The shipped rules: what each of them tells, and what it leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from streams.detect.engine import AlertEngine
+from streams.detect.observed import SIZE_US
+from streams.detect.policy import AlertPolicy
+from streams.windows.measures import HOUR_US
+from tests.detect.made import LATENESS_US, T0, Company, Hour, day, office
+from tests.detect.stories import BUSY, busy, during, fired, judged, normal, run
+
+MINUTE_US = 60_000_000
+
+
+def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
+    changes = run(during(day(21), day(26), BUSY))
+    (alert,) = fired(changes)
+    assert (alert.rule, alert.kind, alert.team, alert.tenant) == ("spend_up_core_flat", "ticket", "web", "acme")
+    assert (alert.baseline, alert.usual_spend_micro_usd, alert.usual_core_value_milli) == (
+        400_000_000,
+        400_000_000,
+        20_000,
+    )
+    assert alert.threshold == 600_000_000
+    assert 600_000_000 <= alert.value == alert.spend_micro_usd
+    assert (
+        "spent $628 on AI in seven days, usually $400, while core work was 20.0 items' worth, usually 20.0 items' worth"
+        in alert.summary
+    )
+
+
+@pytest.mark.parametrize(
+    ("why", "then", "fired_h"),
+    [
+        ("a request takes twice as many tokens", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 9),
+        ("twice as many requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 27),
+    ],
+)  # fmt: skip
+def test_the_pace_of_the_last_days_tells_a_drift_before_a_week_is_dear(why: str, then: Hour, fired_h: int) -> None:
+    def tell(hour: int) -> Hour | None:
+        if not office(hour):
+            return None
+        return then if hour >= day(21) else replace(normal(hour) or Hour(), requests=50, mtok=10)
+
+    (alert,) = fired(run(tell, 25))
+    assert (alert.rule, alert.baseline) == ("spend_up_core_flat", 400_000_000), why
+    assert alert.fired_at == T0 + day(21, 9 + fired_h) * HOUR_US
+    assert "spends, at the pace of the last days, $880 on AI in seven days, usually $400" in alert.summary
+
+
+def test_a_weekend_in_which_somebody_works_is_no_pace() -> None:
+    def tell(hour: int) -> Hour | None:
+        said = normal(hour) or (Hour(10, core_cost=8, core_value=0.5) if day(26) <= hour < day(26, 5) else None)
+        return replace(said, requests=50, mtok=10) if said else None
+
+    assert fired(run(tell, 30)) == []
+
+
+@pytest.mark.parametrize(
+    ("why", "then"),
+    [
+        ("core work grew with it", Hour(spend=22, core_cost=20, low_cost=1, core_value=0.8, items=1)),
+        ("it was operations", Hour(spend=22, enabling=12, core_cost=8, low_cost=1, core_value=0.5, items=1)),
+        ("a third more is not half as much again", Hour(spend=13.3, core_cost=8, low_cost=1, core_value=0.5, items=1)),
+    ],
+)
+def test_spend_up_is_quiet_when(why: str, then: Hour) -> None:
+    assert fired(run(during(day(21), day(28), then))) == [], why
+
+
+def test_a_team_that_completes_next_to_nothing_has_no_core_work_to_compare() -> None:
+    assert fired(run(lambda hour: Hour(spend=22 if hour >= day(21) else 10) if office(hour) else None)) == []
+
+
+def test_low_value_work_makes_a_ticket_when_it_ends() -> None:
+    busywork = Hour(spend=10, core_cost=3, low_cost=6, core_value=0.2, items=1)
+    (alert,) = fired(run(during(day(21), day(28), busywork)))
+    assert (alert.rule, alert.kind, alert.unit, alert.baseline, alert.threshold) == (
+        "low_value_share",
+        "ticket",
+        "per_mille",
+        111,
+        200,
+    )
+    assert alert.value >= 400
+    assert "of the AI spend that ended, usually 11 %" in alert.summary
+    (alert,) = fired(run(during(day(21), day(28), replace(busywork, low_items=1))))
+    assert "put $18.00 into low-value work in a day, 67 % of the AI spend that ended, usually 11 %" in alert.summary
+    assert (alert.rule, alert.fired_at) == ("low_value_share", T0 + day(21, 12) * HOUR_US)
+    unfinished = Hour(spend=10, low_cost=0, core_value=0.5, items=1)
+    assert fired(run(during(day(21), day(28), unfinished))) == []
+
+
+@pytest.mark.parametrize(("mtok", "told"), [(10, False), (22, True)])
+def test_a_dearer_model_alone_is_no_drift(mtok: float, told: bool) -> None:
+    def tell(hour: int) -> Hour | None:
+        said = (BUSY if hour >= day(21) else normal(hour)) if office(hour) else None
+        return replace(said, mtok=mtok if hour >= day(21) else 10) if said else None
+
+    assert [alert.rule for alert in fired(run(tell, 26))] == ["spend_up_core_flat"] * told
+
+
+def test_prompts_that_only_repeat_make_a_ticket() -> None:
+    def tell(hour: int) -> Hour | None:
+        said = normal(hour)
+        return replace(said, requests=100, repeated=60 if hour >= day(23) else 1) if said else None
+
+    (alert,) = fired(run(tell, 25))
+    assert (alert.rule, alert.kind, alert.baseline, alert.threshold) == ("repeated_prompts", "ticket", 10, 200)
+    assert "prompts in 24 hours, " in alert.summary
+
+
+@pytest.mark.parametrize(("spend", "paged"), [(130, True), (20, False)])
+def test_a_page_for_a_loop_says_its_repeats_too(spend: float, *, paged: bool) -> None:
+    def tell(hour: int) -> Hour | None:
+        if day(22, 2) <= hour < day(22, 4):
+            return Hour(spend=spend, core_cost=8, requests=2000, repeated=1900)
+        said = normal(hour)
+        return replace(said, requests=100) if said else None
+
+    rules = {alert.rule for alert in fired(run(tell, 24))}
+    assert ("spend_runaway" in rules, "repeated_prompts" in rules) == (paged, not paged)
+
+
+def test_a_share_is_no_surge_when_only_the_whole_shrinks() -> None:
+    """Half of the usage is unattributed at night, and one day there is only a night."""
+
+    def tell(hour: int) -> Hour | None:
+        if hour % 24 in (2, 3):
+            return Hour(spend=30, unattributed=30)
+        return Hour(spend=30, core_cost=8, core_value=0.5, items=1) if office(hour) and hour < day(29) else None
+
+    assert fired(run(tell, 30)) == []
+
+
+def test_a_steady_team_that_falls_silent_pages_within_the_hour() -> None:
+    dead = range(day(28, 13), day(29, 11))
+    company = Company(
+        ["web", "ops"], day(30), lambda team, hour: None if hour in dead and team == "web" else busy(hour)
+    )
+    changes = judged(company.windows(), company.end_us)
+    begin = T0 + day(28, 14) * HOUR_US
+    assert [(a.team, a.rule, a.state, (a.window_end - begin) // (5 * MINUTE_US)) for a in changes] == [
+        ("web", "feed_silent", "firing", -11),  # the last requests came in the first five minutes of the hour before
+        ("web", "feed_silent", "firing", 21 * 12 + 1),
+        ("web", "feed_silent", "resolved", 21 * 12 + 3),
+    ]
+    assert changes[0].kind == "page"
+    assert "sent 0 AI requests in an hour that usually brings " in changes[0].summary
+
+
+@pytest.mark.parametrize(
+    ("why", "tell"),
+    [
+        ("a holiday is silent from the morning on", lambda hour: None if day(28) <= hour < day(29) else busy(hour)),
+        ("few requests come and go", lambda hour: replace(busy(hour) or Hour(), requests=40) if hour % 24 != 10 else None),
+        ("every third hour is silent", lambda hour: busy(hour) if hour % 3 else None),
+        ("there is no history", lambda hour: busy(hour) if hour < day(12, 13) else None),
+    ],
+)  # fmt: skip
+def test_silence_is_ordinary_when(why: str, tell: Callable[[int], Hour | None]) -> None:
+    assert fired(run(tell, 30)) == [], why
+
+
+def test_a_dead_feed_is_delivered_while_other_teams_windows_are_live() -> None:
+    def tell(team: str, hour: int) -> Hour | None:
+        return None if team == "web" and hour >= day(28, 13) else busy(hour)
+
+    backfill = Company(["web", "ops"], day(28, 17), tell)
+    (alert,) = fired(judged(backfill.windows(), backfill.end_us))
+    assert (alert.rule, alert.team, alert.deliver) == ("feed_silent", "web", False)
+    live = replace(backfill, backfill=lambda _: False)
+    (alert,) = fired(judged(live.windows(), live.end_us))
+    assert (alert.rule, alert.team, alert.deliver) == ("feed_silent", "web", True)
+
+
+def test_what_a_page_told_stays_out_of_every_baseline() -> None:
+    company = Company(["web"], day(24), lambda _, hour: Hour(spend=110) if hour == day(16, 2) else normal(hour))
+    engine = AlertEngine(AlertPolicy())
+    changes = engine.on_windows(company.windows(), company.end_us + LATENESS_US)
+    assert {alert.rule for alert in changes} == {"spend_runaway"}
+    for rule in engine.rules:
+        longer_us = 0 if rule.name == "spend_runaway" else SIZE_US[rule.size]
+        span = changes[0].started_at, changes[-1].resolved_at + longer_us
+        assert engine._left_out(rule, ("acme", "web")) == [span]
+
+
+def test_usage_that_lost_its_items_makes_a_ticket() -> None:
+    lost = Hour(spend=10, unattributed=8, core_cost=8, low_cost=1, core_value=0.5, items=1)
+    (alert,) = fired(run(during(day(22), day(24), lost)))
+    assert (alert.rule, alert.kind, alert.baseline, alert.threshold) == ("unattributed_surge", "ticket", 50, 400)
+    assert "without a work item in 24 hours" in alert.summary
