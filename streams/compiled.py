@@ -40,8 +40,13 @@ if _CACHE is not None:
 
 
 def compiled(function: F) -> F:
-    """The function in machine code, without the interpreter's lock: arrays and numbers only; a fault in it does not raise but corrupts."""
-    made: Any = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy")(function)
+    """The function in machine code, without the interpreter's lock: arrays and numbers only; a fault in it does not raise but corrupts.
+
+    It cannot make arrays: the caller brings them. So nothing in it counts references, which takes an atomic operation for each view and each
+    call with an array: three quarters of the time of some loops (docs/decisions/0014). `_nrt` is an option of numba that its own tests
+    use and its manual leaves out; a loop that makes an array does not compile with it.
+    """
+    made: Any = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy", _nrt=False)(function)
     return cast("F", made)
 
 

@@ -37,16 +37,15 @@ _NOT_ASCII: Final = np.uint64(0x8080808080808080)
 @compiled
 def read_datums(
     buffer: Array, starts: Array, stops: Array, header: Array, kinds: Array, slots: Array,
-    views: Array, longs: Array, present: Array, counts: Array, members: Array, good: Array,
-) -> Number:  # fmt: skip
-    """Read each record behind `header` into row i of the columns; returns how many members the arrays have together, also those that had no room.
+    views: Array, longs: Array, present: Array, counts: Array, members: Array, used: Array, held: Array, good: Array,
+) -> None:  # fmt: skip
+    """Read each record behind `header` into row i of the columns.
 
     `kinds`, `slots`: per field what it is and which column of its sort it fills (-1: none). `views`: [strings, records, 4] uint32, Arrow views
     into `buffer`. `longs`, `present`: [longs, records]. `counts`: [arrays, records]; `members`: [arrays, room, 4]
-    uint32, the views of one array after the other. `good`: [records], 0 or 1; columns of a record that is not good are zeroed.
+    uint32, the views of one array after the other; `used`, `held`: [arrays], zeros: `used` becomes how many members they have together, also
+    those that had no room. `good`: [records], 0 or 1; columns of a record that is not good are zeroed.
     """
-    used = np.zeros(len(members), np.int64)
-    held = np.zeros(len(members), np.int64)
     for i in range(len(starts)):
         at, end = np.uint64(starts[i]), np.uint64(max(stops[i], starts[i]))
         for k in range(len(held)):
@@ -108,10 +107,6 @@ def read_datums(
             longs[:, i] = 0
             present[:, i] = 0
             counts[:, i] = 0
-    most = 0
-    for k in range(len(used)):
-        most = max(most, used[k])
-    return most
 
 
 @compiled

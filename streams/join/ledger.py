@@ -141,7 +141,7 @@ def place_items(
 
 @compiled
 def keep_text(view: Array, data: Array, to: Array, text: Array, used: Number) -> Number:
-    """Copy a text of `data` behind the `used` bytes of `text`, and its view."""
+    """Copy a text of `data` behind the `used` bytes of `text`, and its view, which may stand where it goes to."""
     for k in range(4):
         to[k] = view[k]
     if view[0] > 12:
@@ -246,7 +246,8 @@ def place_stored(
     """Add stored sums to the lines of items."""
     for i in range(len(rows)):
         line = place_line(items, lines, rows[i], days[i], series[i])
-        lines.sums[line] += sums[i]
+        for k in range(sums.shape[1]):
+            lines.sums[line, k] += sums[i, k]
         lines.last_at[line] = max(lines.last_at[line], last_at[i])
 
 
@@ -258,5 +259,5 @@ def move_texts(table: Table, names: Array, text: Array, to: Array) -> Number:
         row = table.slots[slot] - 1
         if row >= 0:
             for k in range(2):
-                used = keep_text(names[row, k].copy(), text, names[row, k], to, used)
+                used = keep_text(names[row, k], text, names[row, k], to, used)
     return used

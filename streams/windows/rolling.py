@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from streams.compiled import Array, compiled, given
+from streams.compiled import Array, Number, compiled, given
 
 Ints = npt.NDArray[np.int64]
 
@@ -69,8 +69,8 @@ class RunningSums:
     def __init__(self, groups: Ints, buckets: Ints, values: Ints, measures: int) -> None:
         """Rows in ascending order of bucket, repetitions allowed; of the columns of `values` the first `measures` are summed."""
         groups = given(groups)
-        order = _sorted_by(groups, _in_order(len(groups)))
-        self.keys, self._sums = _running(groups, given(buckets), given(values), measures, order)
+        self.keys, self._sums = np.empty(len(groups), np.int64), np.zeros((len(groups) + 1, measures), np.int64)
+        _running(groups, given(buckets), given(values), _sorted_by(groups, _in_order(len(groups))), self.keys, self._sums)
 
     def between(self, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
         """Position ranges of the keys in start <= key < stop; equal positions mean none."""
@@ -90,8 +90,9 @@ class Presence:
         if len(members) and members.max() > _DENSE * len(members):
             members = given(np.unique(members, return_inverse=True)[1])
         order = _sorted_by(groups, _sorted_by(members, _in_order(len(groups))))
-        begins, ends = _stays(groups, members, given(buckets), order, count)
-        self._begins, self._ends = np.sort(begins), np.sort(ends)
+        begins, ends = np.empty((2, len(order)), np.int64)
+        stays = _stays(groups, members, given(buckets), order, count, begins, ends)
+        self._begins, self._ends = np.sort(begins[:stays]), np.sort(ends[:stays])
 
     def counts(self, windows: Ints) -> Ints:
         """Members of each window; groups cancel out because each stay that begins in a group ends in it."""
@@ -103,36 +104,34 @@ def _in_order(rows: int) -> Ints:
     return np.arange(rows, dtype=np.int64)
 
 
-@compiled
-def _sorted_by(numbers: Array, order: Array) -> Array:
+def _sorted_by(numbers: Ints, order: Ints) -> Ints:
     """The positions `order` sorted by their number, which is not negative; equal ones stay in their order. Takes as much memory as the largest number."""
-    most = 0
-    for number in numbers:
-        most = max(most, number)
-    places = np.zeros(most + 2, np.int64)
-    for number in numbers:
-        places[number + 1] += 1
-    for number in range(most + 1):
-        places[number + 1] += places[number]
     out = np.empty_like(order)
-    for position in order:
-        number = numbers[position]
-        out[places[number]] = position
-        places[number] += 1
+    _sort_by(numbers, order, np.zeros(int(numbers.max(initial=0)) + 2, np.int64), out)
     return out
 
 
 @compiled
-def _running(groups: Array, buckets: Array, values: Array, measures: int, order: Array) -> tuple[Array, Array]:
-    """Keys of the rows in an order, and the sums of all rows before each."""
-    keys = np.empty(len(order), np.int64)
-    sums = np.zeros((len(order) + 1, measures), np.int64)
+def _sort_by(numbers: Array, order: Array, places: Array, out: Array) -> None:
+    """Sort by counting; `places`: zeros, two more than the largest number."""
+    for number in numbers:
+        places[number + 1] += 1
+    for number in range(len(places) - 1):
+        places[number + 1] += places[number]
+    for position in order:
+        number = numbers[position]
+        out[places[number]] = position
+        places[number] += 1
+
+
+@compiled
+def _running(groups: Array, buckets: Array, values: Array, order: Array, keys: Array, sums: Array) -> None:
+    """Keys of the rows in an order, and the sums of all rows before each: `sums` begins with zeros."""
     for place in range(len(order)):
         row = order[place]
         keys[place] = groups[row] << SHIFT | buckets[row]
-        for measure in range(measures):
+        for measure in range(sums.shape[1]):
             sums[place + 1, measure] = sums[place, measure] + values[row, measure]
-    return keys, sums
 
 
 @compiled
@@ -145,9 +144,10 @@ def _differences(sums: Array, low: Array, high: Array, totals: Array) -> None:
 
 
 @compiled
-def _stays(groups: Array, members: Array, buckets: Array, order: Array, count: int) -> tuple[Array, Array]:
-    """First and one after the last window of each stay, from rows in the order of group, member and bucket."""
-    begins, ends = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+def _stays(
+    groups: Array, members: Array, buckets: Array, order: Array, count: int, begins: Array, ends: Array
+) -> Number:
+    """First and one after the last window of each stay, from rows in the order of group, member and bucket; returns how many there are."""
     stays = 0
     for place in range(len(order)):
         row = order[place]
@@ -158,4 +158,4 @@ def _stays(groups: Array, members: Array, buckets: Array, order: Array, count: i
             begins[stays] = group << SHIFT | (bucket + 1)
             stays += 1
         ends[stays - 1] = group << SHIFT | (bucket + count + 1)
-    return begins[:stays], ends[:stays]
+    return stays
