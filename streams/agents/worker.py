@@ -6,6 +6,7 @@ once. A failure ends it in the same way with another code.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import sys
@@ -52,12 +53,21 @@ class Worker(faust.Worker):  # type: ignore[misc]
         self.loop.call_soon_threadsafe(self._context.fail, error)
 
 
+def _spare_the_collector() -> None:
+    """Let Python's collector of cycles pass over what is here for good, and look rarely: it took a seventh of a worker's CPU time, nearly all of it
+    for modules and for the histories of items, which hold no cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
+
+
 def run(settings: Settings, *, log_level: str = "INFO") -> None:
     """Run a worker; blocks. Raises the error that made an agent fail, after everything has stopped."""
     logs.configure(log_level)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the event loop takes over
     prepare_loops()
     app = create_app(settings)
+    _spare_the_collector()
     context: Context = app.context
     with ExitStack() as exits:
         if settings.metrics_port:

@@ -88,15 +88,17 @@ def test_a_backtest_of_the_demo_finds_what_its_workers_told(ask: Ask, demo: Show
     with (tmp_path / "labels.csv").open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["team", "from", "to", "what"])
-        for told in demo.story.told:
+        for one in demo.story.told:
             begin, end = (
-                datetime.fromtimestamp(t / 1e6, UTC).isoformat() for t in (told.episode.begin_us, told.episode.end_us)
+                datetime.fromtimestamp(t / 1e6, UTC).isoformat() for t in (one.episode.begin_us, one.episode.end_us)
             )
-            rows.writerow([told.episode.team, begin, end, told.episode.what])
+            rows.writerow([one.episode.team, begin, end, one.episode.what])
     (tmp_path / "mine.toml").write_text("[unattributed_surge]\nenabled = false\n")
     env = demo.stack.env
     stored = json.loads(ask("alerts", "--json", **env).stdout)
-    live = Counter((row["rule"], row["team"]) for row in stored if row["state"] in ("firing", "no_data", "resolved"))
+    told = [row for row in stored if row["state"] in ("firing", "no_data", "resolved")]
+    # Probes ask about the present, which other tests of this demo change: a backtest is of windows.
+    live = Counter((row["rule"], row["team"]) for row in told if row["rule"] not in PROBES)
     assert live
     done = ask("backtest", "--labels", "labels.csv", "--json", **env)
     found = json.loads(done.stdout)
