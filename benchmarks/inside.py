@@ -18,6 +18,7 @@ from streams.events.records import Records
 from streams.join.flush import BOOKING_SCHEMA, Duplicates, FlushBuffer, PartitionFlush
 from streams.join.keys import ACTOR_SCHEMA
 from streams.join.partition import JoinPartition
+from streams.store.native import Buffers, is_flat, native
 from streams.store.sink import Inserts, Sink
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
@@ -54,9 +55,15 @@ class Clock:
 
 
 class Nowhere:
-    """Takes rows as Arrow's file format, as the client sends them."""
+    """Takes rows as ClickHouse takes them, and sends them nowhere."""
+
+    def __init__(self) -> None:
+        self._buffers = Buffers(1 << 26)
 
     def insert(self, table: str, rows: pa.Table) -> None:
+        if is_flat(rows):
+            self._buffers.give_back(native(rows, self._buffers)[0])
+            return
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, rows.schema) as writer:
             writer.write_table(rows)
@@ -120,7 +127,7 @@ class InsideWorker:
         return flushes
 
     def windows(self, flushes: Sequence[PartitionFlush], now_us: int) -> list[pl.DataFrame]:
-        """Put what was flushed into the windows; those that must be written, also made into Arrow."""
+        """Put what was flushed into the windows; those that must be written, also made into an insert."""
         return self.clock.time("windows", lambda: _windows(self.engine, flushes, now_us))
 
 
@@ -152,14 +159,14 @@ def _windows(engine: WindowEngine, flushes: Sequence[PartitionFlush], now_us: in
         engine.apply_panes(flush.touched.panes.with_columns(*own))
         engine.apply_actors(flush.touched.actors.with_columns(*own))
         engine.apply_bookings(flush.bookings())
-    return arrow_made(engine.advance(min(flush.usage.watermark for flush in flushes), now_us))
+    return written(engine.advance(min(flush.usage.watermark for flush in flushes), now_us))
 
 
-def arrow_made(frames: Iterator[pl.DataFrame]) -> list[pl.DataFrame]:
-    """The frames, each of which has been made into Arrow as for an insert."""
-    made = []
+def written(frames: Iterator[pl.DataFrame]) -> list[pl.DataFrame]:
+    """The frames, each of which has been made into what is sent for an insert."""
+    sink, made = Sink(Nowhere(), "benchmark"), []
     for frame in frames:
-        frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        sink.rows("value_windows", frame)
         made.append(frame)
     return made
 

@@ -46,8 +46,8 @@ def compiled(function: F) -> F:
     call with an array: three quarters of the time of some loops (docs/decisions/0014). `_nrt` is an option of numba that its own tests
     use and its manual leaves out; a loop that makes an array does not compile with it.
     """
-    made: Any = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy", _nrt=False)(function)
-    return cast("F", made)
+    numba_njit: Any = numba.njit
+    return cast("F", numba_njit(cache=_CACHE is not None, nogil=True, error_model="numpy", _nrt=False)(function))
 
 
 def given(array: Array) -> Array:

@@ -19,7 +19,7 @@ import psutil  # type: ignore[import-untyped]
 
 from benchmarks.growth.curve import Point, Scale, decades
 from benchmarks.growth.made import BEGIN_US, PEOPLE
-from benchmarks.inside import HORIZON_US, arrow_made, new_engine
+from benchmarks.inside import HORIZON_US, new_engine, written
 from streams.agents.windows import ALERTING_GROUPINGS
 from streams.detect.engine import AlertEngine
 from streams.detect.policy import AlertPolicy
@@ -56,7 +56,7 @@ def _lived(series: int, seconds: int) -> Point:
     panes = pl.concat([_panes(rng, everything, at, 1) for at in held])
     actors = pl.concat([_actors(rng, everything, at) for at in held])
     engine, pane_row_bytes, actor_row_bytes = _held(panes, actors, now)
-    arrow_made(engine.advance(now, now, flush=True))
+    written(engine.advance(now, now, flush=True))
     spent, unpacked, rows, touched, told_bytes, alerting = 0.0, 0.0, 0, 0, 0, list[pl.DataFrame]()
     for second in range(seconds):
         now += _SECOND_US
@@ -65,7 +65,7 @@ def _lived(series: int, seconds: int) -> Point:
         began = time.process_time()
         engine.apply_panes(panes)
         engine.apply_actors(actors)
-        frames = arrow_made(engine.advance(now, now))
+        frames = written(engine.advance(now, now))
         spent += time.process_time() - began
         touched, rows = touched + len(chosen), rows + sum(len(frame) for frame in frames)
         told = [frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS)) for frame in frames]

@@ -19,6 +19,7 @@ from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
 from streams.join.flush import BOOKING_SCHEMA
 from streams.join.partition import JoinPartition, Touched
+from streams.store.native import Buffers, native
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.engine import WindowEngine
@@ -46,7 +47,7 @@ def _nothing_stored(*_: Any) -> Any:
 
 
 def prepare_loops() -> None:
-    """Put one event of each kind through all that is compiled (streams/compiled.py), up to its windows."""
+    """Put one event of each kind through all that is compiled (streams/compiled.py), up to its windows and inserts."""
     began, at = time.monotonic(), datetime.now(UTC)
     state = JoinPartition(0, DAY_US, Rules.shipped(), PriceBook.shipped())
     usage = UsageEvent(
@@ -61,6 +62,7 @@ def prepare_loops() -> None:
         here = partition_of(usage.key, 2)
         frame = decode(topic, found.records, found.offsets, now, partition=here, partitions=2).frame
         (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
+        native(frame.select("tenant", "event_id").to_arrow(compat_level=pl.CompatLevel.newest()), Buffers(0))
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)
     _prepare_windows(cut, int(at.timestamp() * 1e6))

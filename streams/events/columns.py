@@ -57,12 +57,12 @@ class ColumnReader:
         room = n
         while True:
             members = np.empty((len(arrays), room, 4), np.uint32)
-            used = np.zeros((2, len(arrays)), np.int64)
+            used, held = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
             read_datums(
                 records.buffer, records.starts, records.stops, np.frombuffer(bytearray(header), np.uint8),
-                self._kinds, self._slots, views, numbers, present, counts, members, *used, good,
+                self._kinds, self._slots, views, numbers, present, counts, members, used, held, good,
             )  # fmt: skip
-            if (needed := int(used[0].max(initial=0))) <= room:
+            if (needed := int(used.max(initial=0))) <= room:
                 break
             room = needed
         text = arrow_buffer(records.buffer)

@@ -25,7 +25,11 @@ class Texts(NamedTuple):
     @classmethod
     def of(cls, column: pl.Series) -> Texts:
         """Of a String column without nulls; copies only text that lies in more than one buffer."""
-        arrow: Any = column.to_arrow(compat_level=pl.CompatLevel.newest())
+        return cls.of_arrow(column.to_arrow(compat_level=pl.CompatLevel.newest()))
+
+    @classmethod
+    def of_arrow(cls, arrow: Any) -> Texts:
+        """Of string views, likewise."""
         _, views, *parts = arrow.buffers()
         n, first = len(arrow), arrow.offset
         found = np.frombuffer(views, np.uint32)[4 * first : 4 * (first + n)].reshape(n, 4) if n else _NO_VIEWS
@@ -33,7 +37,7 @@ class Texts(NamedTuple):
         if len(data) > 1:
             begins = np.cumsum([0, *(len(part) for part in data)])
             if begins[-1] >= 1 << 32:  # a place has 32 bits
-                return cls.of(pl.Series(column.to_list(), dtype=pl.String))
+                return cls.of(pl.Series(arrow.to_pylist(), dtype=pl.String))
             found, long = found.copy(), found[:, 0] > INLINE_BYTES
             found[long, 3] += begins[found[long, 2]].astype(np.uint32)
             found[long, 2] = 0

@@ -70,7 +70,9 @@ class RunningSums:
         """Rows in ascending order of bucket, repetitions allowed; of the columns of `values` the first `measures` are summed."""
         groups = given(groups)
         self.keys, self._sums = np.empty(len(groups), np.int64), np.zeros((len(groups) + 1, measures), np.int64)
-        _running(groups, given(buckets), given(values), _sorted_by(groups, _in_order(len(groups))), self.keys, self._sums)
+        _running(
+            groups, given(buckets), given(values), _sorted_by(groups, _in_order(len(groups))), self.keys, self._sums
+        )
 
     def between(self, starts: Ints, stops: Ints) -> tuple[Ints, Ints]:
         """Position ranges of the keys in start <= key < stop; equal positions mean none."""

@@ -13,6 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from streams.cli import app
+from streams.detect.probes import NAMES as PROBES
 from streams.local.demo.run import Shown
 
 Ask = Callable[..., Result]

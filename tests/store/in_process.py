@@ -53,12 +53,14 @@ class InProcess:
             writer.write_table(rows)
         self.raw_insert(table, rows.column_names, data.getbuffer())
 
-    def raw_insert(self, table: str, column_names: Sequence[str], insert_block: Any, **_: Any) -> None:
+    def raw_insert(
+        self, table: str, column_names: Sequence[str], insert_block: Any, fmt: str = "Arrow", **_: Any
+    ) -> None:
         with os.fdopen(os.memfd_create("rows"), "wb", buffering=0) as file:
             file.write(insert_block)
             columns = ", ".join(column_names)
             path = f"/proc/{os.getpid()}/fd/{file.fileno()}"
-            self.command(f"INSERT INTO {table} ({columns}) FROM INFILE '{path}' FORMAT Arrow")
+            self.command(f"INSERT INTO {table} ({columns}) FROM INFILE '{path}' FORMAT {fmt}")
 
     def close(self) -> None:
         self._connection.close()

@@ -1,0 +1,229 @@
+"""Rows as blocks of ClickHouse's Native format: columns as they lie in memory, so that neither side turns them into something else first.
+
+A block is: number of columns, number of rows, then per column name, type and values. Whole numbers stand as in memory, a text behind its
+length, a LowCardinality column as its distinct texts and the place of each row's among them.
+Source: ClickHouse's documentation of the formats Native and RowBinary; of LowCardinality, what the stock client writes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from streams.compiled import Number, compiled, given
+from streams.events.avro import INLINE_BYTES, word
+from streams.events.texts import Texts, scrambled
+
+Array = npt.NDArray[Any]
+Bytes = npt.NDArray[np.uint8]
+
+REPEATED: Final = frozenset(
+    {
+        "activity", "cost_basis", "grouping", "item_type", "kind", "link_type", "model", "operation", "provider", "resolution", "size",
+        "source", "source_type", "status", "team", "tenant", "tool", "usage_quality", "work_class",
+    }
+)  # fmt: skip
+"""Columns of the large tables that are LowCardinality there: each text is sent once, and neither side copies it for every row."""
+
+_NUMBERS: Final = {
+    pa.uint8(): "UInt8", pa.uint16(): "UInt16", pa.uint32(): "UInt32", pa.uint64(): "UInt64", pa.int64(): "Int64",
+    pa.date32(): "Date32", pa.timestamp("us", "UTC"): "DateTime64(6, 'UTC')",
+}  # fmt: skip
+_TEXT: Final = pa.string_view()
+
+_MOST_KEYS: Final = 1 << 11
+"""Distinct texts of a LowCardinality column in a block; one with more is sent as plain texts."""
+_LENGTH_BYTES: Final = 5
+_HEAD_BYTES: Final = 256
+"""Room for names, types and counts of a column, and for those of its block."""
+_LEAST_ROOM: Final = 1 << 20
+
+
+class Buffers:
+    """Buffers that are used again: to fill fresh memory costs the kernel more than it costs us. Used by several threads."""
+
+    def __init__(self, most_bytes: int) -> None:
+        """A buffer of more than `most_bytes` is not kept."""
+        self._most_bytes, self._free, self._lock = most_bytes, list[Bytes](), Lock()
+
+    def take(self, size: int) -> Bytes:
+        """A buffer of at least this size, which is nobody else's."""
+        with self._lock:
+            held = self._free.pop() if self._free else None
+        return held if held is not None and len(held) >= size else np.empty(size + size // 4 + _LEAST_ROOM, np.uint8)
+
+    def give_back(self, buffer: Bytes) -> None:
+        """Let others use a buffer."""
+        if len(buffer) <= self._most_bytes:
+            with self._lock:
+                self._free.append(buffer)
+
+
+def is_flat(rows: pa.Table) -> bool:
+    """Whether all columns are such that `native` knows them: whole numbers, times, and string views without nulls."""
+    return all(column.type in _NUMBERS or (column.type == _TEXT and not column.null_count) for column in rows.columns)
+
+
+def native(rows: pa.Table, buffers: Buffers) -> tuple[Bytes, int]:
+    """Flat rows, a block for each of their batches: a buffer, to be given back, and how many bytes of it are used."""
+    blocks = [[_column(name, batch[name]) for name in batch.schema.names] for batch in rows.to_batches()]
+    out = buffers.take(sum(_HEAD_BYTES + column.most_bytes for block in blocks for column in block))
+    at = 0
+    for block in blocks:
+        at = _put_number(out, at, len(block))
+        at = _put_number(out, at, block[0].rows)
+        for column in block:
+            at = _put_name(out, at, column.name)
+            at = column.write(out, at)
+    return out, at
+
+
+@dataclass(frozen=True, slots=True)
+class _Numbers:
+    name: str
+    values: pa.Array[Any]
+
+    @property
+    def rows(self) -> int:
+        return len(self.values)
+
+    @property
+    def most_bytes(self) -> int:
+        return self.rows * (1 + int(self.values.type.bit_width) // 8)
+
+    def write(self, out: Bytes, at: int) -> int:
+        """A Nullable column has a byte for each row that says whether it is null, then all values."""
+        kind, nulls = _NUMBERS[self.values.type], self.values.null_count
+        at = _put_name(out, at, f"Nullable({kind})" if nulls else kind)
+        if nulls:
+            at = _put_bytes(out, at, self.values.is_null().to_numpy(zero_copy_only=False))
+        width = self.values.type.bit_width // 8
+        data: Any = self.values.buffers()[1]
+        begin, end = (width * place for place in (self.values.offset, self.values.offset + self.rows))
+        return _put_bytes(out, at, np.frombuffer(data, np.uint8)[begin:end])
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    name: str
+    texts: Texts
+
+    @property
+    def rows(self) -> int:
+        return len(self.texts.views)
+
+    @property
+    def most_bytes(self) -> int:
+        return int(self.texts.views[:, 0].sum(dtype=np.int64)) + (_LENGTH_BYTES + 2) * self.rows
+
+    def write(self, out: Bytes, at: int) -> int:
+        """LowCardinality: version 1, then `codes of two bytes | has keys of its own (2^9) | these are new (2^10)`, the keys and the codes."""
+        views, data = self.texts
+        if self.name in REPEATED:
+            slots, firsts = np.zeros(4 * _MOST_KEYS, np.int32), np.empty(_MOST_KEYS, np.int64)
+            codes = np.empty(self.rows, np.uint16)
+            keys = _number_texts(views, data, slots, firsts, codes)
+            if keys >= 0:
+                wide = keys > 1 << 8
+                at = _put_name(out, at, "LowCardinality(String)")
+                at = _put_words(out, at, 1, wide | 1 << 9 | 1 << 10, keys)
+                at = int(_put_texts(given(views[firsts[:keys]]), data, out, at))
+                at = _put_words(out, at, self.rows)
+                return _put_bytes(out, at, codes if wide else codes.astype(np.uint8))
+        return int(_put_texts(views, data, out, _put_name(out, at, "String")))
+
+
+def _column(name: str, values: pa.Array[Any]) -> _Numbers | _Texts:
+    return _Texts(name, Texts.of_arrow(values)) if values.type == _TEXT else _Numbers(name, values)
+
+
+def _put_number(out: Bytes, at: int, number: int) -> int:
+    while number > 0x7F:
+        out[at] = number & 0x7F | 0x80
+        number >>= 7
+        at += 1
+    out[at] = number
+    return at + 1
+
+
+def _put_bytes(out: Bytes, at: int, values: Array) -> int:
+    found = values.view(np.uint8)
+    out[at : at + len(found)] = found
+    return at + len(found)
+
+
+def _put_name(out: Bytes, at: int, name: str) -> int:
+    text = np.frombuffer(name.encode(), np.uint8)
+    return _put_bytes(out, _put_number(out, at, len(text)), text)
+
+
+def _put_words(out: Bytes, at: int, *numbers: int) -> int:
+    return _put_bytes(out, at, np.array(numbers, np.uint64))
+
+
+@compiled
+def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
+    """Each text behind its length (7 bits a byte, the lowest first)."""
+    for i in range(len(views)):
+        size = np.int64(views[i, 0])
+        rest = size
+        while rest > 0x7F:
+            out[at] = rest & 0x7F | 0x80
+            rest >>= 7
+            at += 1
+        out[at] = rest
+        at += 1
+        if size <= INLINE_BYTES:
+            for k in range(size):
+                out[at + k] = views[i, 1 + (k >> 2)] >> np.uint32(8 * (k & 3)) & np.uint32(0xFF)
+        else:
+            begin = np.int64(views[i, 3])
+            for k in range(size):
+                out[at + k] = data[begin + k]
+        at += size
+    return at
+
+
+@compiled
+def _number_texts(views: Array, data: Array, slots: Array, firsts: Array, codes: Array) -> Number:
+    """Number distinct texts as they appear: `firsts` has the first row of each, `codes` the number of each row's. Returns how many there are, -1 if
+    more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
+    keys, mask = 0, np.uint64(len(slots) - 1)
+    for i in range(len(views)):
+        last = np.uint64(views[i, 3])
+        if views[i, 0] > np.uint32(INLINE_BYTES):
+            last = word(data, np.uint64(views[i, 3]) + np.uint64(views[i, 0]) - np.uint64(8))
+        place = np.uint64(views[i, 0]) ^ np.uint64(views[i, 1]) << np.uint64(32)
+        place = scrambled(place ^ scrambled(last ^ np.uint64(views[i, 2]) << np.uint64(32))) & mask
+        while True:
+            key = slots[place] - 1
+            if key < 0:
+                if keys == len(firsts):
+                    return -1
+                slots[place], firsts[keys], codes[i] = keys + 1, i, keys
+                keys += 1
+                break
+            if _same(views, data, i, firsts[key]):
+                codes[i] = key
+                break
+            place = (place + np.uint64(1)) & mask
+    return keys
+
+
+@compiled
+def _same(views: Array, data: Array, a: Number, b: Number) -> bool:
+    """Whether two texts are equal."""
+    if views[a, 0] != views[b, 0] or views[a, 1] != views[b, 1]:
+        return False
+    if views[a, 0] <= np.uint32(INLINE_BYTES):
+        return bool(views[a, 2] == views[b, 2] and views[a, 3] == views[b, 3])
+    first, second = np.int64(views[a, 3]), np.int64(views[b, 3])
+    size, k = np.int64(views[a, 0]), 0
+    while k < size and data[first + k] == data[second + k]:
+        k += 1
+    return bool(k == size)
