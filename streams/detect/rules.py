@@ -1,7 +1,8 @@
 """The alert rules that ship. A simple form that final windows alone can tell.
 
 Every rule but one needs three things at once: an amount that is worth somebody's time (the policy's floor), a clear step over the team's own
-median, and more than its own 95th percentile, over the windows of history.py. The exception is silence (feed.py). What the windows cannot say is left out: how much of a rise is core work in flight, a budget.
+median, and more than its own 95th percentile, over the windows of history.py. The exception is silence (feed.py). What the windows cannot say
+is left out: how much of a rise is core work in flight, a budget.
 """
 
 from __future__ import annotations
