@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import Final
 
 from streams.detect.history import Before, Span
@@ -15,6 +16,8 @@ from streams.windows.measures import DAY_US, HOUR_US
 
 LEAST_DAYS: Final = 8
 """Of the four weeks before, on which the team was at work at this time: with fewer nothing is usual."""
+LATER_PER_MILLE: Final = 2200
+"""How much more must be missed when a silence is no longer young."""
 _WEEKS: Final = range(1, 5)
 
 
@@ -22,11 +25,11 @@ _WEEKS: Final = range(1, 5)
 class FeedSilent(AlertRule):
     """No requests for half an hour or more, in which many should have come: many more than any pause of the team leaves out.
 
-    How many should have come is what the days of the four weeks before brought in the same time of day, of those as busy in the hour before
-    the silence; no more than half as many again as the same weekday of the second quietest week; and less in proportion if the hour before
-    the silence was less busy than theirs. A team that goes home does not stop at once: its last hour has little in it, so little is missed.
+    How many should have come is what the days of the four weeks before brought in the same time of day, of those at least half as busy in the hour
+    before the silence, times the square root of how busy that hour was beside theirs: halfway between what is usual and what it was just now. A team
+    that goes home does not stop at once: its last hour has little in it. On the same weekday the team must have been at work, too.
     How much a pause leaves out is the mean of the team's own pauses of eight days, each at the pace of the hour before it.
-    Silence that lasts longer must miss twice as much: it may be a half day. A holiday is silent from the morning on.
+    Silence that lasts longer must miss more than twice as much: it may be a half day. A holiday is silent from the morning on.
     """
 
     least_requests: int
@@ -59,19 +62,19 @@ class FeedSilent(AlertRule):
         if not self.shortest_us <= now.silent_us <= self.longest_us:
             return None
         since_us = before.end_us - now.silent_us
-        times = 1 if now.silent_us <= self.soon_us else 2
+        times = 1000 if now.silent_us <= self.soon_us else LATER_PER_MILLE
         missed = self._missed(before, since_us, without)
-        if missed < times * self.least_requests:
+        if 1000 * missed < times * self.least_requests:
             return None
         found = pauses(before.recent(now.requests), self.longest_us // PANE_US) or Pauses(0, 0)
-        if 1000 * missed < times * self.factor_per_mille * found.mean:
+        if 1_000_000 * missed < times * self.factor_per_mille * found.mean:
             return None
         return Usual(1000 * missed, 0, 0, 0)
 
     def _missed(self, before: Before, since_us: int, without: Sequence[Span]) -> int:
         """Requests that should have come since then. 0 if that cannot be told, or if the hour before was too quiet to tell a silence from an end."""
         earlier = before.requests(since_us)
-        if earlier * self.longest_us < self.least_requests * HOUR_US:
+        if 2 * earlier * self.longest_us < self.least_requests * HOUR_US:
             return 0
 
         def then(days: int) -> int:
@@ -90,8 +93,7 @@ class FeedSilent(AlertRule):
             return 0
         if 1000 * earlier * number < self.least_share_per_mille * paces:
             return 0
-        expected = min(2 * missed, 3 * of_week * number)  # in halves, of all days
-        return expected * min(earlier * number, paces) // (2 * number * paces)
+        return isqrt(missed * missed * min(earlier * number, 2 * paces) // paces) // number
 
     def active(self, now: Observed, than: Usual) -> bool:
         return self.worth(now)

@@ -58,7 +58,9 @@ class Recent:
     def forget(self, before_us: int) -> None:
         """Drop the days that end before that."""
         for group in list(self._days):
-            self._days[group] = {day: slots for day, slots in self._days[group].items() if (day + 1) * DAY_US > before_us}
+            self._days[group] = {
+                day: slots for day, slots in self._days[group].items() if (day + 1) * DAY_US > before_us
+            }
             if not self._days[group]:
                 del self._days[group]
 

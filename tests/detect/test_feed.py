@@ -37,7 +37,9 @@ def between(after_us: int, upto_us: int) -> pl.DataFrame:
 def stored(upto_us: int) -> pl.DataFrame:
     """What the alert agent reads when it starts (queries/alerts/history.sql)."""
     steps = pl.col("size").replace_strict(STEP_US)
-    recent = (pl.col("size") == "1h") & (pl.col("grouping") == "team") & (pl.col("window_end") > upto_us - RECENT * PANE_US)
+    recent = (
+        (pl.col("size") == "1h") & (pl.col("grouping") == "team") & (pl.col("window_end") > upto_us - RECENT * PANE_US)
+    )
     return between(upto_us - KEPT_US, upto_us).filter((pl.col("window_end") % steps == 0) | recent)
 
 
@@ -88,4 +90,4 @@ def test_what_came_late_is_no_silence_any_more() -> None:
     engine = resumed([], cut_us)
     engine.load_history(changed.filter(pl.col("window_end") <= cut_us))
     story = engine.on_windows(changed.filter(pl.col("window_end") > cut_us), LAST_US + LATENESS_US)
-    assert [(a.rule, a.state, (a.window_end - DEAD_US) // PANE_US) for a in story][0] == ("feed_silent", "firing", 11)
+    assert (story[0].rule, story[0].state, (story[0].window_end - DEAD_US) // PANE_US) == ("feed_silent", "firing", 11)

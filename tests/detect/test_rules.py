@@ -172,7 +172,9 @@ def test_silence_after_a_quiet_hour_must_last_until_as_much_is_missed() -> None:
             return Hour(requests=168)
         return None if hour > day(28, 12) else busy(hour)
 
-    company = Company(["web", "ops"], day(28, 17), lambda team, hour: tell(hour) if team == "web" else busy(hour), panes=12)
+    company = Company(
+        ["web", "ops"], day(28, 17), lambda team, hour: tell(hour) if team == "web" else busy(hour), panes=12
+    )
     (alert,) = fired(judged(company.windows(), company.end_us))
     assert alert.team == "web"
     assert alert.fired_at == T0 + day(28, 13) * HOUR_US + 45 * MINUTE_US
