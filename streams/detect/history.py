@@ -1,6 +1,7 @@
 """A team's own past: the windows that a baseline is made of.
 
-Of each family only some ends are kept: every hour of 1h windows, every six hours of the others. Between them the windows say nothing new.
+Of each family only some ends are kept: every hour of 1h windows, every six hours of the others. Between them the windows say nothing new,
+but for how long nothing has come: so of the 1h windows of the last eight days the requests are kept at every end.
 A window that is not there counts as empty, so an idle team costs no memory.
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
-from streams.detect.observed import NOTHING, SIZE_US, Group, Observed, Row
+from streams.detect.observed import NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
+from streams.detect.silence import PANE_US, RECENT, Counts, Recent
 from streams.windows.measures import DAY_US, HOUR_US
 
 STEP_US: Final = {"1h": HOUR_US, "24h": 6 * HOUR_US, "7d": 6 * HOUR_US}
@@ -49,12 +51,30 @@ class Before:
         """The 24h window that ended then, of those that end on a quarter of a UTC day; an empty one if it is not there."""
         return self._history.at("24h", self._group, end_us)
 
+    def requests(self, end_us: int) -> int:
+        """Of the 1h window that ended then, at any end of the last eight days."""
+        return self._history.recent.at(self._group, end_us)
+
+    def recent(self, requests: int, count: int = RECENT) -> Counts:
+        """Requests of the last `count` 1h windows, the oldest first: those before this one, and this one with `requests`."""
+        found = self._history.recent.before(self._group, self.end_us + PANE_US, count)
+        found[-1] = requests
+        return found
+
+    def requests_between(self, begin_us: int, end_us: int) -> int:
+        """About the requests of a stretch of time, from windows at full hours."""
+        found = 0
+        for end in range(begin_us // HOUR_US * HOUR_US + HOUR_US, end_us + HOUR_US, HOUR_US):
+            found += self.at(end).requests * (min(end, end_us) - max(end - HOUR_US, begin_us))
+        return found // HOUR_US
+
 
 class History:
     """Sampled windows of all groups, for as long as a baseline needs them."""
 
     def __init__(self) -> None:
         self._kept: dict[tuple[str, Group], dict[int, list[int]]] = {}
+        self.recent: Final = Recent()
 
     def put(self, row: Row) -> None:
         """Keep what a row says, if its end is one of the sampled; the rows of one window complete each other, a later one replaces."""
@@ -62,6 +82,10 @@ class History:
             window = self._kept.setdefault((row.size, row.group), {}).setdefault(row.end_us, list(NOTHING))
             for position, value in row.values:
                 window[position] = value
+        if row.size == "1h":
+            for position, value in row.values:
+                if position == REQUESTS:
+                    self.recent.put(row.group, row.end_us, value)
 
     def groups(self, size: str) -> Iterable[Group]:
         """Groups with windows of this size."""
@@ -83,6 +107,7 @@ class History:
                 self._kept[key] = kept
             else:
                 del self._kept[key]
+        self.recent.forget(now_us - RECENT * PANE_US)
 
     def before(self, size: str, group: Group, end_us: int) -> Past:
         """(end, fields of Observed) of the windows that may tell what is usual when the window ending at `end_us` is judged.

@@ -63,10 +63,13 @@ class Observed(NamedTuple):
     """Told by a look at the last days: what seven days cost at their pace, in micro-USD. 0: it is not known, or not unusual."""
     days: int = 0
     """Told by a look at the last days: how many of them `ended` and `low_value` cover. 0: there are none in which they are unusual."""
+    silent_us: int = 0
+    """Told by a look at the windows before: how long no request has come, up to the end of the window. 0: not long enough to matter."""
 
 
 NOTHING: Final = Observed()
 _TEAM_FIELDS: Final = Observed._fields[:8]
+REQUESTS: Final = Observed._fields.index("requests")
 _CORE, _ITEMS, _LOW, _LOW_ITEMS = (
     Observed._fields.index(name) for name in ("core_value_milli", "items", "low_value", "low_items")
 )

@@ -1,8 +1,8 @@
 """The alert rules that ship. A simple form that final windows alone can tell.
 
 Every rule but one needs three things at once: an amount that is worth somebody's time (the policy's floor), a clear step over the team's own
-median, and more than its own 95th percentile, over the windows of history.py. The exception is silence, which is judged by how steady the
-team is. What the windows cannot say is left out: how much of a rise is core work in flight, a budget.
+median, and more than its own 95th percentile, over the windows of history.py. The exception is silence (feed.py). What the windows cannot say
+is left out: how much of a rise is core work in flight, a budget.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
-from streams.detect.history import LEAST_WINDOWS, Before, Past, Span, usual
+from streams.detect.feed import FeedSilent
+from streams.detect.history import Before, Past, Span, usual
 from streams.detect.looks import growth, low_value_days
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
 from streams.detect.words import percent, usd, value
-from streams.windows.measures import DAY_US, HOUR_US
 
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven")
 
@@ -266,68 +266,6 @@ class RepeatedPrompts(ShareRule):
     def says(self, now: Observed, than: Usual) -> str:
         share = percent(self.figure(now) or 0)
         return f"repeated {now.repeated_prompts:,} prompts in 24 hours, {share} of its requests, usually {percent(than.baseline)}"
-
-
-@dataclass(frozen=True, slots=True)
-class FeedSilent(AlertRule):
-    """No requests for an hour or more, right after a busy one, where the team is never so quiet.
-
-    How long is too long depends on how steady the team is. `such` hours are those of the last four weeks at the same time of day that also
-    came after a busy one; steadiness is their mean squared over their variance: about the number of people's sessions that an hour holds,
-    all of which must pause at once. Silence must last as many hours as `steadiness` is times that. A holiday is silent from the morning on: nothing busy
-    comes before it. At the same hours of the same weekday the team must have been at work, too.
-    """
-
-    least_requests: int
-    silent_share_per_mille: int
-    steadiness: int
-    longest_us: int
-
-    name, size, kind, unit = "feed_silent", "1h", "page", "milli_requests"
-    judges_absence = True
-
-    def figure(self, now: Observed) -> int:
-        return 1000 * now.requests
-
-    def worth(self, now: Observed) -> bool:
-        return True  # the less there is, the worse
-
-    def threshold(self, median: int, p95: int) -> int:
-        return self.silent_share_per_mille * median // 1000
-
-    def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
-        hour, next_hour = before.end_us // HOUR_US * HOUR_US, -(-before.end_us // HOUR_US) * HOUR_US
-        quiet, most_silent = self.silent_share_per_mille * self.least_requests, self.longest_us // HOUR_US
-        silent, lasted_us = 0, HOUR_US
-        while silent < most_silent and 1000 * before.at(hour - silent * HOUR_US).requests <= quiet:
-            lasted_us = HOUR_US + before.end_us - hour + silent * HOUR_US
-            silent += 1
-        earlier = max(before.at(hour - late * HOUR_US).requests for late in (silent, silent + 1))
-        if 2 * earlier < self.least_requests or 1000 * now.requests > self.silent_share_per_mille * earlier:
-            return None
-        such = sorted(
-            before.at(end).requests
-            for day in range(1, 29)
-            for end in {hour - day * DAY_US, next_hour - day * DAY_US}
-            if 2 * before.at(end - HOUR_US).requests >= earlier and not any(a <= end <= b for a, b in without)
-        )
-        of_week = sorted(
-            before.at(end - 7 * week * DAY_US).requests for week in range(1, 5) for end in (hour, next_hour)
-        )
-        median = such[len(such) // 2] if len(such) >= LEAST_WINDOWS else 0
-        if median < self.least_requests or 2 * earlier < median or 3 * of_week[3] < median:
-            return None
-        total = sum(such)
-        spread = len(such) * sum(requests * requests for requests in such) - total * total
-        if total * total * lasted_us < self.steadiness * HOUR_US * spread:
-            return None
-        return Usual(1000 * median, self.threshold(1000 * median, 0), 0, 0)
-
-    def active(self, now: Observed, than: Usual) -> bool:
-        return self.figure(now) <= than.threshold
-
-    def says(self, now: Observed, than: Usual) -> str:
-        return f"sent {now.requests:,} AI requests in an hour that usually brings {than.baseline // 1000:,}: is its feed dead?"
 
 
 RULES: Final[tuple[type[AlertRule], ...]] = (

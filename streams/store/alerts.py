@@ -9,6 +9,7 @@ import polars as pl
 
 from streams.detect.history import KEPT_US, STEP_US
 from streams.detect.probes import NAMES as PROBE_NAMES
+from streams.detect.silence import PANE_US, RECENT
 from streams.events.keys import partition_of
 from streams.store.reading import Stored
 from streams.store.rows import TIME
@@ -35,6 +36,7 @@ def load_history(stored: Stored, wpart: int, partitions: int, watermark_us: int,
         sizes=list(steps),
         steps_s=list(steps.values()),
         judged_s=(watermark_us - lateness_us) // 1_000_000,
+        recent_s=(watermark_us - lateness_us - RECENT * PANE_US) // 1_000_000,
     )
     return _of_partition(windows, wpart, partitions)
 

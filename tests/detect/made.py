@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -37,12 +37,13 @@ class Hour:
 
 @dataclass
 class Company:
-    """`tell(team, hour)` says what happened in hour number `hour` since T0."""
+    """`tell(team, hour)` says what happened in hour number `hour` since T0. Its requests come evenly in its first `panes` of five minutes."""
 
     teams: Iterable[str]
     hours: int
     tell: Callable[[str, int], Hour | None]
     backfill: Callable[[int], bool] = field(default=lambda end_us: True)
+    panes: int = 1
 
     @property
     def end_us(self) -> int:
@@ -55,8 +56,7 @@ class Company:
             told = {hour: said for hour in range(self.hours) if (said := self.tell(team, hour)) is not None}
             for size, slide in SLIDE_US.items():
                 sums: dict[tuple[int, str], dict[str, float]] = {}
-                for hour, said in told.items():
-                    begin = T0 + hour * HOUR_US
+                for begin, said in self._parts(told):
                     for end in range((begin // slide + 1) * slide, begin + SIZE_US[size] + 1, slide):
                         for work_class, measures in _measures(said).items():
                             row = sums.setdefault((end, work_class), {})
@@ -65,6 +65,15 @@ class Company:
                 rows += [self._row(team, size, end, of, row) for (end, of), row in sums.items() if any(row.values())]
         frame = pl.DataFrame(rows, schema={name: pl.String if name in _TEXT else pl.Int64 for name in WINDOW_COLUMNS})
         return frame.sort("window_end", "size", "team", "work_class")
+
+    def _parts(self, told: Mapping[int, Hour]) -> Iterator[tuple[int, Hour]]:
+        """What happened, each at its instant."""
+        for hour, said in told.items():
+            begin = T0 + hour * HOUR_US
+            first, more = divmod(said.requests, self.panes)
+            yield begin, replace(said, requests=first + more)
+            for pane in range(1, self.panes):
+                yield begin + pane * SLIDE_US["1h"], Hour(requests=first)
 
     def _row(self, team: str, size: str, end: int, work_class: str, measures: Mapping[str, float]) -> dict[str, object]:
         plain: dict[str, object] = dict.fromkeys(WINDOW_COLUMNS, 0)

@@ -138,40 +138,74 @@ def test_a_share_is_no_surge_when_only_the_whole_shrinks() -> None:
     assert fired(run(tell, 30)) == []
 
 
-def test_a_steady_team_that_falls_silent_pages_within_the_hour() -> None:
+def test_a_team_whose_requests_stop_pages_within_the_hour() -> None:
     dead = range(day(28, 13), day(29, 11))
     company = Company(
-        ["web", "ops"], day(30), lambda team, hour: None if hour in dead and team == "web" else busy(hour)
+        ["web", "ops"], day(30), lambda team, hour: None if hour in dead and team == "web" else busy(hour), panes=12
     )
     changes = judged(company.windows(), company.end_us)
-    begin = T0 + day(28, 14) * HOUR_US
+    begin = T0 + day(28, 13) * HOUR_US
     assert [(a.team, a.rule, a.state, (a.window_end - begin) // (5 * MINUTE_US)) for a in changes] == [
-        ("web", "feed_silent", "firing", -11),  # the last requests came in the first five minutes of the hour before
-        ("web", "feed_silent", "firing", 21 * 12 + 1),
-        ("web", "feed_silent", "resolved", 21 * 12 + 3),
+        ("web", "feed_silent", "firing", 6),
+        ("web", "feed_silent", "firing", 22 * 12 + 1),
+        ("web", "feed_silent", "resolved", 22 * 12 + 3),
     ]
     assert changes[0].kind == "page"
-    assert "sent 0 AI requests in an hour that usually brings " in changes[0].summary
+    assert "sent no AI requests for 30 min, in which it usually sends 1" in changes[0].summary
+    assert (changes[0].value, changes[0].threshold) == (0, 0)
+    assert 150_000 <= changes[0].baseline <= 180_000
+
+
+def test_a_feed_that_dies_again_and_again_is_told_each_time() -> None:
+    dead = {*range(day(28, 11), day(28, 13)), *range(day(29, 11), day(29, 13))}
+    company = Company(["web"], day(30), lambda _, hour: None if hour in dead else busy(hour), panes=12)
+    changes = fired(judged(company.windows(), company.end_us))
+    begins = [T0 + day(number, 11) * HOUR_US + 30 * MINUTE_US for number in (28, 29)]
+    assert [(a.rule, a.fired_at) for a in changes] == [("feed_silent", begin) for begin in begins]
+
+
+def test_silence_after_a_quiet_hour_must_last_until_as_much_is_missed() -> None:
+    """Half as busy as usual: 0.7 times what usually comes is missed."""
+
+    def tell(hour: int) -> Hour | None:
+        if hour == day(28, 12):
+            return Hour(requests=168)
+        return None if hour > day(28, 12) else busy(hour)
+
+    company = Company(
+        ["web", "ops"], day(28, 17), lambda team, hour: tell(hour) if team == "web" else busy(hour), panes=12
+    )
+    (alert,) = fired(judged(company.windows(), company.end_us))
+    assert alert.team == "web"
+    assert alert.fired_at == T0 + day(28, 13) * HOUR_US + 40 * MINUTE_US
+    assert 140_000 <= alert.baseline < 170_000
 
 
 @pytest.mark.parametrize(
     ("why", "tell"),
     [
         ("a holiday is silent from the morning on", lambda hour: None if day(28) <= hour < day(29) else busy(hour)),
-        ("few requests come and go", lambda hour: replace(busy(hour) or Hour(), requests=40) if hour % 24 != 10 else None),
+        ("too few requests are missed in three hours", lambda hour: replace(busy(hour) or Hour(), requests=40) if hour < day(28, 13) else None),
         ("every third hour is silent", lambda hour: busy(hour) if hour % 3 else None),
         ("there is no history", lambda hour: busy(hour) if hour < day(12, 13) else None),
+        ("people leave one by one", lambda hour: Hour(requests={13: 160, 14: 60, 15: 10}.get(hour % 24, 330 if hour % 24 < 13 else 0)) if day(28) <= hour < day(29) else busy(hour)),
     ],
 )  # fmt: skip
 def test_silence_is_ordinary_when(why: str, tell: Callable[[int], Hour | None]) -> None:
-    assert fired(run(tell, 30)) == [], why
+    company = Company(["web"], day(30), lambda _, hour: tell(hour) if office(hour) else None, panes=12)
+    assert fired(judged(company.windows(), company.end_us)) == [], why
+
+
+def test_a_feed_that_is_asked_once_an_hour_is_silent_for_most_of_it() -> None:
+    company = Company(["web"], day(28, 17), lambda _, hour: busy(hour) if hour < day(28, 13) else None)
+    assert fired(judged(company.windows(), company.end_us)) == []
 
 
 def test_a_dead_feed_is_delivered_while_other_teams_windows_are_live() -> None:
     def tell(team: str, hour: int) -> Hour | None:
         return None if team == "web" and hour >= day(28, 13) else busy(hour)
 
-    backfill = Company(["web", "ops"], day(28, 17), tell)
+    backfill = Company(["web", "ops"], day(28, 17), tell, panes=12)
     (alert,) = fired(judged(backfill.windows(), backfill.end_us))
     assert (alert.rule, alert.team, alert.deliver) == ("feed_silent", "web", False)
     live = replace(backfill, backfill=lambda _: False)
