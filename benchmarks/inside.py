@@ -58,7 +58,7 @@ class Nowhere:
     """Takes rows as ClickHouse takes them, and sends them nowhere."""
 
     def __init__(self) -> None:
-        self._buffers = Buffers(1 << 26)
+        self._buffers = Buffers(1, 1 << 27)
 
     def insert(self, table: str, rows: pa.Table) -> None:
         if is_flat(rows):

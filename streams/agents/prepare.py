@@ -62,7 +62,7 @@ def prepare_loops() -> None:
         here = partition_of(usage.key, 2)
         frame = decode(topic, found.records, found.offsets, now, partition=here, partitions=2).frame
         (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
-        native(frame.select("tenant", "event_id").to_arrow(compat_level=pl.CompatLevel.newest()), Buffers(0))
+        native(frame.select("tenant", "event_id").to_arrow(compat_level=pl.CompatLevel.newest()), Buffers(0, 0))
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)
     _prepare_windows(cut, int(at.timestamp() * 1e6))

@@ -14,6 +14,7 @@ from streams.cli.output import AsJson, print_json
 from streams.cli.rebuild import rebuild
 from streams.cli.settings import load_settings
 from streams.errors import SetupError
+from streams.memory import keep_memory
 
 if TYPE_CHECKING:
     from streams.config import Settings
@@ -138,6 +139,7 @@ def worker(
             f"data_dir {settings.data_dir}: {error.strerror}",
             remedy="set TOKENWORTH_DATA_DIR to a directory that you may write",
         ) from error
+    keep_memory()
     from streams.agents.worker import run  # noqa: PLC0415
 
     run(settings, log_level=log_level)

@@ -41,27 +41,28 @@ _MOST_KEYS: Final = 1 << 11
 _LENGTH_BYTES: Final = 5
 _HEAD_BYTES: Final = 256
 """Room for names, types and counts of a column, and for those of its block."""
-_LEAST_ROOM: Final = 1 << 20
 
 
 class Buffers:
     """Buffers that are used again: to fill fresh memory costs the kernel more than it costs us. Used by several threads."""
 
-    def __init__(self, most_bytes: int) -> None:
-        """A buffer of more than `most_bytes` is not kept."""
-        self._most_bytes, self._free, self._lock = most_bytes, list[Bytes](), Lock()
+    def __init__(self, most: int, most_bytes: int) -> None:
+        """Keeps the `most` largest buffers that nobody uses, none of more than `most_bytes`."""
+        self._most, self._most_bytes, self._free, self._lock = most, most_bytes, list[Bytes](), Lock()
 
     def take(self, size: int) -> Bytes:
         """A buffer of at least this size, which is nobody else's."""
         with self._lock:
-            held = self._free.pop() if self._free else None
-        return held if held is not None and len(held) >= size else np.empty(size + size // 4 + _LEAST_ROOM, np.uint8)
+            for place, held in enumerate(self._free):
+                if len(held) >= size:
+                    return self._free.pop(place)
+        return np.empty(size + size // 4, np.uint8)
 
     def give_back(self, buffer: Bytes) -> None:
         """Let others use a buffer."""
         if len(buffer) <= self._most_bytes:
             with self._lock:
-                self._free.append(buffer)
+                self._free = sorted([*self._free, buffer], key=len)[-self._most :]
 
 
 def is_flat(rows: pa.Table) -> bool:

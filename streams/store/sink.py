@@ -42,8 +42,8 @@ MONTHLY: Final = {
 }
 
 
-_MOST_BYTES_KEPT: Final = 64 << 20
-"""Of a buffer that is used again: 100,000 rows of usage_events take 20 MB."""
+_BUFFERS: Final = 4, 128 << 20
+"""How many are used again, of what size at most: 100,000 rows of usage_events take 20 MB, of value_windows 40 MB."""
 _SETTINGS: Final = {"async_insert": 0, "optimize_on_insert": 0}
 """Rows of one key in one insert are as rare as they do no harm: to look for them takes ClickHouse half of the time of an insert."""
 
@@ -58,7 +58,7 @@ class ClickHouseInserts:
     """Inserts over ClickHouse's HTTP interface: in its Native format, or as a file of Arrow where columns hold lists."""
 
     def __init__(self, client: Any) -> None:
-        self._client, self._buffers = client, Buffers(_MOST_BYTES_KEPT)
+        self._client, self._buffers = client, Buffers(*_BUFFERS)
 
     def insert(self, table: str, rows: pa.Table) -> None:
         if not is_flat(rows):

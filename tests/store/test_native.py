@@ -88,22 +88,33 @@ def test_rows_for_another_machine_are_compressed(table: Client, codec: str, monk
 
 
 def test_a_buffer_is_used_again_but_never_by_two_at_once() -> None:
-    buffers = Buffers(10 << 20)
-    first, second = buffers.take(100), buffers.take(100)
-    assert first is not second
-    buffers.give_back(first)
-    assert buffers.take(200) is first
-    assert len(buffers.take(5 << 20)) >= 5 << 20
-    large = buffers.take(20 << 20)
+    buffers = Buffers(2, 10 << 20)
+    small, large = buffers.take(100), buffers.take(1000)
+    assert len(small) >= 100
+    assert small is not large
     buffers.give_back(large)
-    assert buffers.take(1) is not large
+    buffers.give_back(small)
+    assert buffers.take(50) is small
+    assert buffers.take(50) is large
+    buffers.give_back(large)
+    assert len(buffers.take(5000)) >= 5000
+    assert buffers.take(900) is large
+
+
+def test_few_buffers_are_kept_and_no_large_ones() -> None:
+    buffers = Buffers(2, 10 << 20)
+    held = [buffers.take(size) for size in (100, 300, 200, 20 << 20)]
+    for buffer in held:
+        buffers.give_back(buffer)
+    assert [buffers.take(1) is buffer for buffer in (held[2], held[1])] == [True, True]
+    assert all(buffers.take(1) is not buffer for buffer in held)
 
 
 def test_what_has_lists_or_lacks_texts_is_left_to_arrow() -> None:
     assert not is_flat(pl.DataFrame({"labels": [["a"]]}).to_arrow(compat_level=pl.CompatLevel.newest()))
     assert not is_flat(pl.DataFrame({"id": ["a", None]}).to_arrow(compat_level=pl.CompatLevel.newest()))
     rows = pl.DataFrame({"id": ["a"]}).to_arrow(compat_level=pl.CompatLevel.newest())
-    buffer, size = native(rows, Buffers(0))
+    buffer, size = native(rows, Buffers(0, 0))
     assert bytes(buffer[:size]) == b"\x01\x01\x02id\x06String\x01a"
 
 

@@ -1,0 +1,29 @@
+"""How a worker's process holds memory: what it has once had for its batches it uses again, since taking fresh pages from the kernel for each
+flush costs more than many a step of the join.
+
+To be called before Polars and Arrow are imported. The most that a worker takes does not grow by it: that is what its largest flush takes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import Final
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+"""Parameters of glibc's mallopt(3)."""
+_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_THRESHOLD, 32 << 20))
+_ENVIRONMENT: Final = {
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",  # the allocator of Polars
+}
+
+
+def keep_memory() -> None:
+    """Let the allocators of this process keep what is freed. What the environment says of them already stands."""
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # elsewhere than on glibc nothing is lost but time
+        for parameter, value in _GLIBC:
+            mallopt(parameter, value)
