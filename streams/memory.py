@@ -25,5 +25,5 @@ def keep_memory() -> None:
         os.environ.setdefault(name, value)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:  # elsewhere than on glibc nothing is lost but time
-        for parameter, value in _GLIBC:
-            mallopt(parameter, value)
+        for parameter, amount in _GLIBC:
+            mallopt(parameter, amount)
