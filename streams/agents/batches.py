@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import aiokafka.consumer.fetcher as fetching
@@ -21,31 +22,8 @@ so that no event time exceeds what the columns of ClickHouse can hold (the first
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """What one fetch brought of one partition.
-
-    Covers the offsets from `begin` up to `end`, which may hold fewer records: control batches and compacted or aborted records are no values.
-    `appended_at` is in us. Stamped, in the consumer thread, with the epoch and the group generation under which it was fetched.
-    """
-
-    tp: TP
-    epoch: int
-    generation: int
-    begin: int
-    end: int
-    records: Records
-    offsets: npt.NDArray[np.int64]
-    appended_at: npt.NDArray[np.int64]
-
-    @property
-    def missing(self) -> int:
-        """Offsets that hold no record."""
-        return self.end - self.begin - len(self.records)
-
-
-@dataclass(frozen=True, slots=True)
 class Chunk:
-    """The records of one Kafka record batch."""
+    """The records of one Kafka record batch, with their offsets and append times (us)."""
 
     begin: int
     end: int
@@ -56,6 +34,52 @@ class Chunk:
     @property
     def offset(self) -> int:
         return self.end - 1
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one fetch brought of one partition, or several that follow on each other: their chunks, which become one when somebody reads them.
+
+    Covers the offsets from `begin` up to `end`, which may hold fewer records: control batches and compacted or aborted records are no values.
+    Stamped, in the consumer thread, with the epoch and the group generation under which it was fetched.
+    """
+
+    tp: TP
+    epoch: int
+    generation: int
+    chunks: tuple[Chunk, ...]
+
+    @property
+    def begin(self) -> int:
+        return self.chunks[0].begin
+
+    @property
+    def end(self) -> int:
+        return self.chunks[-1].end
+
+    @cached_property
+    def records(self) -> Records:
+        return Records.joined([chunk.records for chunk in self.chunks])
+
+    @cached_property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        return np.concatenate([chunk.offsets for chunk in self.chunks])
+
+    @cached_property
+    def appended_at(self) -> npt.NDArray[np.int64]:
+        """In us."""
+        return np.concatenate([chunk.appended_at for chunk in self.chunks])
+
+    @property
+    def missing(self) -> int:
+        """Offsets that hold no record."""
+        return self.end - self.begin - sum(len(chunk.records) for chunk in self.chunks)
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Batches of one fetch after the other as one."""
+        first = batches[0]
+        return cls(first.tp, first.epoch, first.generation, tuple(chunk for batch in batches for chunk in batch.chunks))
 
 
 class ChunkedRecords(fetching.PartitionRecords):  # type: ignore[misc]
@@ -100,14 +124,6 @@ def _chunk(begin: int, end: int, found: Found) -> Chunk:
     if not keep.all():
         records, offsets, times = records.take(np.flatnonzero(keep)), offsets[keep], times[keep]
     return Chunk(begin, end, records, offsets, np.clip(times, 0, LATEST_APPEND_MS) * 1000)
-
-
-def joined(tp: TP, epoch: int, generation: int, chunks: Sequence[Chunk | Batch]) -> Batch:
-    """Chunks, or batches, that follow on each other as one batch."""
-    records = Records.joined([chunk.records for chunk in chunks])
-    offsets = np.concatenate([chunk.offsets for chunk in chunks])
-    appended_at = np.concatenate([chunk.appended_at for chunk in chunks])
-    return Batch(tp, epoch, generation, chunks[0].begin, chunks[-1].end, records, offsets, appended_at)
 
 
 def read_fetches_as_chunks() -> None:

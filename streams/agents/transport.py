@@ -32,7 +32,7 @@ from faust.transport import drivers
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
-from streams.agents.batches import Batch, joined, read_fetches_as_chunks
+from streams.agents.batches import Batch, read_fetches_as_chunks
 from streams.agents.topics import TopicState, TopicWatch, end_offsets
 from streams.errors import BrokerUnavailable, Fenced
 
@@ -130,7 +130,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         for tp, chunks in records.items():
             seat = self.seats.get(TP(*tp))
             if seat is not None and chunks:
-                out[tp] = [joined(TP(*tp), seat.epoch, generation, chunks)]
+                out[tp] = [Batch(TP(*tp), seat.epoch, generation, tuple(chunks))]
         return out
 
     async def take_seats(self, seats: Mapping[TP, Seat]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from faust.types import TP
 
-from streams.agents.batches import Batch, joined
+from streams.agents.batches import Batch
 
 ENOUGH_RECORDS = 10_000
 """Of one partition and topic: they are applied without waiting for the flush."""
@@ -41,17 +41,13 @@ class Waiting:
             if batch.epoch != epoch:
                 continue
             if run and run[-1].end != batch.begin:
-                yield _one(run)
+                yield Batch.joined(run)
                 run = []
             run.append(batch)
         if run:
-            yield _one(run)
+            yield Batch.joined(run)
 
     def clear(self) -> None:
         """Forget all of them: they will be read again."""
         self._batches.clear()
         self.records = 0
-
-
-def _one(run: list[Batch]) -> Batch:
-    return run[0] if len(run) == 1 else joined(run[0].tp, run[0].epoch, run[0].generation, run)

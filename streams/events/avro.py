@@ -31,6 +31,7 @@ INLINE_BYTES: Final = 12
 _FAR: Final = np.uint64(1 << 62)
 """A place behind every end: what does not end well ends there."""
 _ONE: Final = np.uint64(1)
+_HALF: Final = np.uint64(32)
 _NOT_ASCII: Final = np.uint64(0x8080808080808080)
 
 
@@ -41,9 +42,9 @@ def read_datums(
 ) -> None:  # fmt: skip
     """Read each record behind `header` into row i of the columns.
 
-    `kinds`, `slots`: per field what it is and which column of its sort it fills (-1: none). `views`: [strings, records, 4] uint32, Arrow views
-    into `buffer`. `longs`, `present`: [longs, records]. `counts`: [arrays, records]; `members`: [arrays, room, 4]
-    uint32, the views of one array after the other; `used`, `held`: [arrays], zeros: `used` becomes how many members they have together, also
+    `kinds`, `slots`: per field what it is and which column of its sort it fills (-1: none). `views`: [strings, records, 2] uint64, Arrow views
+    into `buffer`. `longs`, `present`: [longs, records]. `counts`: [arrays, records]; `members`: [arrays, room, 2]
+    uint64, the views of one array after the other; `used`, `held`: [arrays], zeros: `used` becomes how many members they have together, also
     those that had no room. `good`: [records], 0 or 1; columns of a record that is not good are zeroed.
     """
     for i in range(len(starts)):
@@ -64,7 +65,7 @@ def read_datums(
                 if branch == 0 and at <= end:
                     if slot >= 0:
                         if kind == STRING:
-                            views[slot, i, :] = 0
+                            views[slot, i, 0], views[slot, i, 1] = 0, 0
                         else:
                             longs[slot, i], present[slot, i] = 0, 0
                     continue
@@ -180,13 +181,11 @@ def _text(buffer: Array, at: Number, size: Number, views: Array, slot: Number, r
             seen |= word(buffer, k)
             k += np.uint64(8)
         seen |= word(buffer, end - np.uint64(8))
-        views[slot, row, 0], views[slot, row, 1] = size, first
-        views[slot, row, 2], views[slot, row, 3] = 0, at
+        views[slot, row, 0], views[slot, row, 1] = size | first << _HALF, at << _HALF
     else:
         first, second = _sixteen(buffer, at, size)
         seen = first | second
-        views[slot, row, 0], views[slot, row, 1] = size, first
-        views[slot, row, 2], views[slot, row, 3] = first >> np.uint64(32), second
+        views[slot, row, 0], views[slot, row, 1] = size | first << _HALF, first >> _HALF | second << _HALF
     return seen & _NOT_ASCII == np.uint64(0) or _is_text(buffer, at, at + size)
 
 

@@ -51,12 +51,12 @@ class ColumnReader:
         Text as String ('' where it is null), whole numbers as Int64 (null where they are), arrays as List(String).
         """
         n, (strings, longs, arrays) = len(records), self._columns
-        views = np.empty((len(strings), n, 4), np.uint32)
+        views = np.empty((len(strings), n, 2), np.uint64)
         numbers, present = np.empty((len(longs), n), np.int64), np.empty((len(longs), n), np.uint8)
         counts, good = np.empty((len(arrays), n), np.int64), np.empty(n, np.uint8)
         room = n
         while True:
-            members = np.empty((len(arrays), room, 4), np.uint32)
+            members = np.empty((len(arrays), room, 2), np.uint64)
             used, held = np.zeros(len(arrays), np.int64), np.zeros(len(arrays), np.int64)
             read_datums(
                 records.buffer, records.starts, records.stops, np.frombuffer(bytearray(header), np.uint8),
@@ -80,7 +80,7 @@ class ColumnReader:
         return (frame if kept.all() else frame.filter(pl.Series(kept))), kept
 
 
-def _texts(views: npt.NDArray[np.uint32], text: pa.Buffer) -> pa.Array[Any]:
+def _texts(views: npt.NDArray[np.uint64], text: pa.Buffer) -> pa.Array[Any]:
     return pa.Array.from_buffers(pa.string_view(), len(views), [None, arrow_buffer(views), text])
 
 

@@ -39,6 +39,7 @@ _TEXT: Final = pa.string_view()
 _MOST_KEYS: Final = 1 << 11
 """Distinct texts of a LowCardinality column in a block; one with more is sent as plain texts."""
 _LENGTH_BYTES: Final = 5
+SPARE: Final = 16
 _HEAD_BYTES: Final = 256
 """Room for names, types and counts of a column, and for those of its block."""
 
@@ -73,7 +74,7 @@ def is_flat(rows: pa.Table) -> bool:
 def native(rows: pa.Table, buffers: Buffers) -> tuple[Bytes, int]:
     """Flat rows, a block for each of their batches: a buffer, to be given back, and how many bytes of it are used."""
     blocks = [[_column(name, batch[name]) for name in batch.schema.names] for batch in rows.to_batches()]
-    out = buffers.take(sum(_HEAD_BYTES + column.most_bytes for block in blocks for column in block))
+    out = buffers.take(SPARE + sum(_HEAD_BYTES + column.most_bytes for block in blocks for column in block))
     at = 0
     for block in blocks:
         at = _put_number(out, at, len(block))
@@ -168,8 +169,15 @@ def _put_words(out: Bytes, at: int, *numbers: int) -> int:
 
 
 @compiled
+def put_word(out: Array, at: Number, bits: Number) -> None:
+    """Eight bytes, the lowest first."""
+    for k in range(8):
+        out[at + k] = bits >> np.uint64(8 * k) & np.uint64(0xFF)
+
+
+@compiled
 def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
-    """Each text behind its length (7 bits a byte, the lowest first)."""
+    """Each text behind its length (7 bits a byte, the lowest first). Up to SPARE bytes behind the end are written, too."""
     for i in range(len(views)):
         size = np.int64(views[i, 0])
         rest = size
@@ -180,12 +188,14 @@ def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
         out[at] = rest
         at += 1
         if size <= INLINE_BYTES:
-            for k in range(size):
-                out[at + k] = views[i, 1 + (k >> 2)] >> np.uint32(8 * (k & 3)) & np.uint32(0xFF)
+            put_word(out, at, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
+            put_word(out, at + 8, np.uint64(views[i, 3]))
         else:
-            begin = np.int64(views[i, 3])
-            for k in range(size):
-                out[at + k] = data[begin + k]
+            begin, k = np.uint64(views[i, 3]), 0
+            while k + 8 < size:
+                put_word(out, at + k, word(data, begin + np.uint64(k)))
+                k += 8
+            put_word(out, at + size - 8, word(data, begin + np.uint64(size - 8)))
         at += size
     return at
 

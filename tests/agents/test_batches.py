@@ -15,7 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
-from streams.agents.batches import LATEST_APPEND_MS, Chunk, ChunkedRecords, joined
+from streams.agents.batches import LATEST_APPEND_MS, Batch, Chunk, ChunkedRecords
 from streams.agents.record_batch import RawRecords
 
 CODECS = (None, "gzip", "snappy", "lz4", "zstd")
@@ -112,7 +112,7 @@ async def assert_equal(
         assert chunks[0].begin == begin
         assert chunks[-1].end == end
         assert all(a.end == b.begin for a, b in pairwise(chunks))
-        batch = joined(tp, 7, 3, chunks)
+        batch = Batch.joined([Batch(tp, 7, 3, (chunk,)) for chunk in chunks])
         rows: list[Row] = list(zip(batch.offsets.tolist(), batch.appended_at.tolist(), batch.records, strict=True))
         assert rows == stock
         assert (batch.begin, batch.end, batch.missing) == (begin, end, end - begin - len(stock))

@@ -13,7 +13,7 @@ import pytest
 from faust.types import TP
 
 from streams.agents.alerts import AlertAgent
-from streams.agents.batches import Batch
+from streams.agents.batches import Batch, Chunk
 from streams.agents.join import JoinAgent
 from streams.agents.logs import LOOK_EVERY_S, InputLogs
 from streams.agents.rebuilding import Rebuilding
@@ -192,7 +192,7 @@ async def test_updates_that_are_gone_make_the_agent_look_at_every_window_again(
     agent = WindowAgent(around)  # type: ignore[arg-type]
     agent.tenure, agent.parts = 1, {0: Updates(0, None, InputWatermarks(1), 0, 5, 5, updates_lost=False)}
     nothing = np.zeros(0, np.int64)
-    await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, begin, begin + 1, Records.of([]), nothing, nothing))
+    await agent.process(Batch(TP(PANES_TOPIC, 0), 1, 0, (Chunk(begin, begin + 1, Records.of([]), nothing, nothing),)))
     found = agent.parts[0]
     assert (found.updates_lost, found.incarnation, found.next_offset) == (lost, int(lost), begin + 1)
 

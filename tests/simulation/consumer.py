@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from faust.types import TP
 
-from streams.agents.batches import Batch
+from streams.agents.batches import Batch, Chunk
 from streams.agents.topics import TopicState
 from streams.agents.transport import CREDIT, Seat, Tail
 from streams.config import TOPICS
@@ -156,12 +156,13 @@ class SimulatedConsumer:
         if begin == end:
             return None
         found = [(offset, record) for offset in range(begin, end) if (record := log[offset]).value is not None]
-        return Batch(
-            tp, seat.epoch, self.generation, begin, end,
+        chunk = Chunk(
+            begin, end,
             Records.of(record.value for _, record in found),
             np.array([offset for offset, _ in found], np.int64),
             np.array([record.at_us for _, record in found], np.int64),
         )  # fmt: skip
+        return Batch(tp, seat.epoch, self.generation, (chunk,))
 
     def _answered(self, tp: TP, position: int, high_watermark: int) -> None:
         """A fetch came back. When everything is calm the broker answers empty fetches rarely, in the end never: the watermark rests."""

@@ -265,12 +265,15 @@ class SimulatedStore(MemoryStore):
     def _alerts_checkpoint(self, wpart: int) -> Iterable[Row]:
         return [row for row in self.rows("alert_checkpoints") if row["wpart"] == wpart]
 
-    def _alerts_history(self, since_s: int, sizes: list[str], steps_s: list[int], judged_s: int) -> pl.DataFrame:
+    def _alerts_history(
+        self, since_s: int, sizes: list[str], steps_s: list[int], recent_s: int, judged_s: int
+    ) -> pl.DataFrame:
         end_us = pl.col("window_end").cast(pl.Int64)
         in_step = [
             (pl.col("size") == size) & (end_us % (step * 1_000_000) == 0)
             for size, step in zip(sizes, steps_s, strict=True)
         ]
+        recent = (pl.col("size") == "1h") & (pl.col("grouping") == "team") & (end_us > recent_s * 1_000_000)
         judged = (pl.col("grouping") == "team") | (
             (pl.col("grouping") == "team_class") & pl.col("work_class").is_in(["core", "low_value"])
         )
@@ -278,7 +281,7 @@ class SimulatedStore(MemoryStore):
             "alerts/history",
             (pl.col("status") == "final")
             & judged
-            & (pl.any_horizontal(in_step) | (end_us > judged_s * 1_000_000))
+            & (pl.any_horizontal(in_step) | recent | (end_us > judged_s * 1_000_000))
             & (end_us >= since_s * 1_000_000),
         )
 
