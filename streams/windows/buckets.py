@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from streams.compiled import Array, Number, compiled, given
 from streams.windows.rolling import Ints
 
 
@@ -51,12 +52,11 @@ class Buckets:
         if bucket not in self._blocks:
             self._blocks[bucket] = owners.copy(), np.zeros((len(owners), self.width), np.int64)
         known, values = self._blocks[bucket]
-        at = np.searchsorted(known, owners)
-        missing = known[np.minimum(at, len(known) - 1)] != owners
-        if missing.any():
-            known, values = np.insert(known, at[missing], owners[missing]), np.insert(values, at[missing], 0, axis=0)
-            self._blocks[bucket] = known, values
-            at = np.searchsorted(known, owners)
+        at = np.empty(len(owners), np.int64)
+        if missing := _find(given(known), given(owners), at):
+            wider = np.empty(len(known) + missing, np.int64), np.zeros((len(known) + missing, self.width), np.int64)
+            _widen(given(known), given(values), given(owners), *wider, at)
+            self._blocks[bucket] = known, values = wider
         return values, at
 
     def forget(self, before: int) -> None:
@@ -94,3 +94,42 @@ def _runs(ascending: Ints) -> Iterator[tuple[int, slice]]:
     for start, stop in zip(starts, stops, strict=True):
         if start < stop:
             yield int(ascending[start]), slice(start, stop)
+
+
+@compiled
+def _find(known: Array, owners: Array, at: Array) -> Number:
+    """The positions of owners among known ones, both ascending; returns how many are missing."""
+    place = missing = 0
+    for k in range(len(owners)):
+        end, step = place, 1
+        while end < len(known) and known[end] < owners[k]:  # in steps that grow: owners may be few
+            place, end, step = end + 1, end + step, 2 * step
+        end = min(end, len(known))
+        while place < end:
+            middle = (place + end) // 2
+            if known[middle] < owners[k]:
+                place = middle + 1
+            else:
+                end = middle
+        at[k] = place
+        if place == len(known) or known[place] != owners[k]:
+            missing += 1
+    return missing
+
+
+@compiled
+def _widen(known: Array, values: Array, owners: Array, all_known: Array, all_values: Array, at: Array) -> None:
+    """Known rows and those of missing owners, which begin at zero, in ascending order; `at`: where the owners stand then."""
+    place = k = 0
+    for row in range(len(all_known)):
+        if k < len(owners) and (place == len(known) or owners[k] < known[place]):
+            all_known[row], at[k] = owners[k], row
+            k += 1
+            continue
+        all_known[row] = known[place]
+        for measure in range(values.shape[1]):
+            all_values[row, measure] = values[place, measure]
+        if k < len(owners) and owners[k] == known[place]:
+            at[k] = row
+            k += 1
+        place += 1

@@ -14,6 +14,7 @@ from streams.windows.rolling import Ints
 Mask = npt.NDArray[np.bool_]
 
 COLUMNS = tuple(GROUPINGS)
+_KEPT = {grouping: [name in kept for name in DIMENSIONS] for grouping, kept in GROUPINGS.items()}
 PLAIN = tuple(COLUMNS.index(WITHOUT_CLASS.get(name, name)) for name in COLUMNS)
 """Per grouping: the column of the grouping whose contributors it takes."""
 
@@ -50,8 +51,7 @@ class Groups:
         return number
 
     def _group(self, grouping: str, values: tuple[str, ...]) -> int:
-        kept = (value if name in GROUPINGS[grouping] else "" for name, value in zip(DIMENSIONS, values, strict=True))
-        group = (grouping, *kept)
+        group = (grouping, *[value if kept else "" for value, kept in zip(values, _KEPT[grouping], strict=True)])
         if group in self._groups:
             return self._groups[group]
         plain = self._group(WITHOUT_CLASS[grouping], values) if grouping in WITHOUT_CLASS else len(self._plain)

@@ -95,7 +95,8 @@ class PaneState:
             return _NONE, _NONE
         series, panes = self._places(frame)
         kept = panes >= self.first_pane
-        actors = np.array([self._number(actor) for actor in frame["actor_hash"].filter(kept).to_list()], np.int64)
+        distinct, which = np.unique(frame["actor_hash"].to_numpy()[kept], return_inverse=True)
+        actors = np.array([self._number(actor) for actor in distinct.tolist()], np.int64)[which]
         nothing = np.zeros((len(actors), 0), np.int64)
         _add(self.actors, PANES_PER_SLIDE, panes[kept], (series[kept] << ACTOR_BITS) | actors, nothing)
         return series, panes

@@ -16,7 +16,8 @@ from streams.windows.measures import OUTCOME_MEASURES
 from streams.windows.rolling import Ints
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), st.integers(-3, 3)), max_size=12)
-BATCHES = st.lists(st.tuples(st.sampled_from(("add", "replace")), ROWS), max_size=6)
+MANY = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 300), st.integers(-3, 3)), max_size=120)
+BATCHES = st.lists(st.tuples(st.sampled_from(("add", "replace")), ROWS | MANY), max_size=6)
 
 
 def columns(rows: list[tuple[int, int, int]]) -> tuple[Ints, Ints, Ints]:
