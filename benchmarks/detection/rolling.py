@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 
 from benchmarks.detection.teams import CELL_US, T0_US, Ints
-from streams.detect.observed import SIZE_US, SLIDE_US, WINDOW_COLUMNS
+from streams.detect.observed import SIZE_US, SLIDE_US
+from streams.windows.updates import WINDOW_COLUMNS
 
 TENANT: Final = "acme"
 _MATCHED: Final = "matched_standard_cost_micro_usd_credited"

@@ -89,7 +89,7 @@ CURVES: Final = (
             "cores": "cores",
             "windows_per_s": "window rows / s",
             "series_per_s": "series changed / s",
-            "told_per_s": "rows / s to alerts",
+            "told_per_end": "rows to alerts when windows end",
             "unpack_us": "µs / row unpacked",
             "alert_us": "µs / row judged",
             "state_rows": "rows held",

@@ -28,11 +28,10 @@ from streams.config import ALERTS_TOPIC, WINDOWS_TOPIC
 from streams.deliver.configuration import load_calendars, load_channels
 from streams.detect.alert import Alert, alert_rows, alerts_from_rows
 from streams.detect.engine import AlertEngine
-from streams.detect.observed import WINDOW_COLUMNS
 from streams.errors import Fenced
 from streams.store.alerts import alert_checkpoint_row, load_alerts, load_history, load_watermark
 from streams.windows.families import WINDOW_SCHEMA
-from streams.windows.updates import WINDOWS, unpack
+from streams.windows.updates import WINDOW_COLUMNS, WINDOWS, unpack
 
 log = structlog.get_logger(__name__)
 

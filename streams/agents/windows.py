@@ -41,15 +41,23 @@ from streams.store.windows import (
 from streams.windows.engine import WindowEngine, kept_from
 from streams.windows.measures import DAY_US
 from streams.windows.stale import Inherited
-from streams.windows.updates import ACTORS, BOOKINGS, COLUMNS, PANES, WATERMARKS, pack_watermarks, pack_windows, unpack
+from streams.windows.updates import (
+    ACTORS,
+    BOOKINGS,
+    COLUMNS,
+    PANES,
+    WATERMARKS,
+    pack_watermarks,
+    pack_windows,
+    told,
+    unpack,
+)
 from streams.windows.watermark import InputWatermarks
 
 log = structlog.get_logger(__name__)
 
 STEP_EVERY_S = 2.0
 """Without a reason to step before. What a flush told is written once its throttle is open, which is looked at twenty times in this time."""
-ALERTING_GROUPINGS = ("tenant", "team", "team_class")
-"""Groupings that travel on value-windows: what alert rules read. Analysts read all of them in ClickHouse."""
 
 
 @dataclass
@@ -340,8 +348,9 @@ class WindowAgent:
         while (frame := await self.context.persist_state(alive, next_windows)) is not None:
             rows = window_rows(frame, window_version(part.incarnation, part.next_offset), now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            alerting = frame.filter(pl.col("grouping").is_in(ALERTING_GROUPINGS))
-            await self.context.publish(WINDOWS_TOPIC, await self.context.prepare(list, pack_windows(alerting)))
+            await self.context.publish(
+                WINDOWS_TOPIC, await self.context.prepare(lambda: list(pack_windows(told(frame))))
+            )
             self._count(frame)
 
     def _check_in(self, parts: Sequence[Updates], reached: Mapping[int, WindowCheckpoint], now_us: int) -> None:

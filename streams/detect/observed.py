@@ -12,31 +12,6 @@ from streams.windows.families import FAMILIES
 _JUDGED: Final = ("1h", "24h", "7d")
 SLIDE_US: Final = {family.size: family.slide_us for family in FAMILIES if family.size in _JUDGED}
 SIZE_US: Final = {family.size: family.slide_us * family.count for family in FAMILIES if family.size in _JUDGED}
-WINDOW_COLUMNS: Final = (
-    "tenant",
-    "grouping",
-    "team",
-    "work_class",
-    "size",
-    "window_end",
-    "status",
-    "backfill",
-    "standard_cost_micro_usd",
-    "unattributed_standard_cost_micro_usd",
-    "enabling_standard_cost_micro_usd",
-    "matched_standard_cost_micro_usd_credited",
-    "matched_standard_cost_micro_usd_debited",
-    "abandoned_standard_cost_micro_usd_booked",
-    "abandoned_standard_cost_micro_usd_reversed",
-    "items_completed",
-    "repeated_prompts",
-    "requests",
-    "tokens",
-    "value_credited_milli",
-    "value_debited_milli",
-)
-"""Columns of value_windows that the alert engine reads."""
-
 Group = tuple[str, str]
 """(tenant, team)"""
 

@@ -14,7 +14,6 @@ import polars as pl
 import pyarrow as pa
 import xxhash
 
-from streams.windows.families import WINDOW_SCHEMA
 from streams.windows.measures import OUTCOME_MEASURES, USAGE_MEASURES
 
 PANES: Final = b"P"
@@ -30,6 +29,16 @@ WATERMARK_SCHEMA: Final = {
     "kpart": pl.UInt16, "usage_next": pl.Int64, "items_next": pl.Int64, "usage_watermark": pl.Int64, "items_watermark": pl.Int64,
 }  # fmt: skip
 
+WINDOW_COLUMNS: Final = (
+    "tenant", "grouping", "team", "work_class", "size", "window_end", "status", "backfill",
+    "standard_cost_micro_usd", "unattributed_standard_cost_micro_usd", "enabling_standard_cost_micro_usd",
+    "matched_standard_cost_micro_usd_credited", "matched_standard_cost_micro_usd_debited",
+    "abandoned_standard_cost_micro_usd_booked", "abandoned_standard_cost_micro_usd_reversed",
+    "items_completed", "repeated_prompts", "requests", "tokens", "value_credited_milli", "value_debited_milli",
+)  # fmt: skip
+"""Columns of value_windows that alert rules read."""
+TOLD_GROUPINGS: Final = ("tenant", "team", "team_class")
+
 _PANE_KEY: Final = ("kpart", "tenant", "team", "tool", "model", "pane_start")
 _BOOKING: Final = ("kpart", "tenant", "work_item_id", "at", "team", "tool", "model", "work_class")
 COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
@@ -37,7 +46,7 @@ COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
     BOOKINGS: (*_BOOKING, *OUTCOME_MEASURES, "version"),
     ACTORS: (*_PANE_KEY, "actor_hash"),
     WATERMARKS: tuple(WATERMARK_SCHEMA),
-    WINDOWS: tuple(WINDOW_SCHEMA),
+    WINDOWS: (*WINDOW_COLUMNS, "revision"),
 }
 """What a reader needs of each kind; a message may hold more."""
 
@@ -72,8 +81,14 @@ def pack_bookings(frame: pl.DataFrame) -> Iterator[Message]:
             begin = end
 
 
+def told(frame: pl.DataFrame) -> pl.DataFrame:
+    """Of rows of value_windows what travels on value-windows: the final ones that alert rules may read. Analysts read ClickHouse."""
+    rows = frame.lazy().filter(pl.col("status") == "final", pl.col("grouping").is_in(TOLD_GROUPINGS))
+    return rows.select(COLUMNS[WINDOWS]).collect()
+
+
 def pack_windows(frame: pl.DataFrame) -> Iterator[Message]:
-    """Rows of value_windows."""
+    """Rows that are told."""
     return _packed(WINDOWS, frame)
 
 

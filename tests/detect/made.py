@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from streams.detect.observed import SIZE_US, SLIDE_US, WINDOW_COLUMNS
+from streams.detect.observed import SIZE_US, SLIDE_US
 from streams.windows.measures import DAY_US, HOUR_US
+from streams.windows.updates import WINDOW_COLUMNS
 
 T0 = 1_767_571_200_000_000
 """A Monday, 2026-01-05."""

@@ -10,13 +10,13 @@ import polars as pl
 import pyarrow as pa
 
 from streams.detect.alert import alert_rows
-from streams.detect.observed import WINDOW_COLUMNS
 from streams.join.keys import PANE_SCHEMA
 from streams.store.rows import TIME
 from streams.value.rules import Rules
 from streams.windows.families import WINDOW_KEY, WINDOW_SCHEMA
 from streams.windows.measures import DAY_US, OUTCOME_MEASURES, PANE_US, USAGE_MEASURES
 from streams.windows.state import NO_ACTOR
+from streams.windows.updates import WINDOW_COLUMNS
 from tests.oracle.value import SAMPLE_PRICES
 from tests.store.memory import HOUR_US, IDENTITY, MemoryStore, Row, plain
 

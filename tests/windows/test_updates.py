@@ -24,6 +24,7 @@ from streams.windows.updates import (
     ROWS_PER_MESSAGE,
     WATERMARK_SCHEMA,
     WATERMARKS,
+    WINDOW_COLUMNS,
     WINDOWS,
     Message,
     pack_actors,
@@ -31,6 +32,7 @@ from streams.windows.updates import (
     pack_panes,
     pack_watermarks,
     pack_windows,
+    told,
     unpack,
 )
 
@@ -48,6 +50,8 @@ BOOKING_SCHEMA: Schema = {
     **dict.fromkeys(OUTCOME_MEASURES, pl.Int64()), "version": pl.UInt64(),
 }  # fmt: skip
 
+TOLD_SCHEMA: Schema = {name: WINDOW_SCHEMA[name] for name in (*WINDOW_COLUMNS, "revision")}
+
 EDGES: dict[Any, tuple[Any, ...]] = {
     pl.String(): ("", "acme", "é/\x00", "z" * 256),
     pl.Int64(): (0, 1, -1, 2**63 - 1, -(2**63)),
@@ -62,7 +66,7 @@ KINDS: tuple[tuple[bytes, Schema, Callable[[pl.DataFrame], Iterator[Message]]], 
     (PANES, PANE_SCHEMA, pack_panes),
     (ACTORS, ACTOR_SCHEMA, pack_actors),
     (BOOKINGS, BOOKING_SCHEMA, pack_bookings),
-    (WINDOWS, WINDOW_SCHEMA, pack_windows),
+    (WINDOWS, TOLD_SCHEMA, pack_windows),
 )
 by_kind = pytest.mark.parametrize(
     ("kind", "schema", "pack"), KINDS, ids=lambda value: value if isinstance(value, bytes) else ""
@@ -204,3 +208,12 @@ def test_an_update_without_a_column_is_refused(kind: bytes, schema: Schema, pack
 
 def test_the_body_is_an_arrow_stream(message: bytes) -> None:
     assert pa.ipc.open_stream(message[9:]).read_all().num_rows == 3
+
+
+def test_alert_rules_are_told_final_windows_of_teams_and_tenants() -> None:
+    statuses, groupings = ("final", "provisional"), ("team", "team_class", "tenant", "team_tool")
+    frame = pl.DataFrame({"status": statuses}).join(pl.DataFrame({"grouping": groupings}), how="cross")
+    rows = rows_of(WINDOW_SCHEMA, len(frame), 5).with_columns(frame["status"], frame["grouping"])
+    found = told(rows)
+    assert found.schema == pl.Schema(TOLD_SCHEMA)
+    assert found.select("status", "grouping").rows() == [("final", name) for name in groupings[:3]]
