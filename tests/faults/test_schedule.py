@@ -32,7 +32,10 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Outcome:
     """A run in which every kind of fault happens once, and kill -9 of a worker twice."""
     said: list[str] = []
     with log_of_failure(said):
-        return run(SHORT, tmp_path_factory.mktemp("faults"), said.append)
+        found = run(SHORT, tmp_path_factory.mktemp("faults"), said.append)
+    if found.problems or found.missed:
+        print("\n".join(said))
+    return found
 
 
 @pytest.mark.kafka
