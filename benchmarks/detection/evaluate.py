@@ -48,11 +48,11 @@ def table(out: dict[str, Any]) -> str:
     lines = [
         f"{out['seeds']} of seed {out['seed']} on, {out['teams']} teams, {out['days']} days: {out['team_days']:,} team-days judged",
         "",
-        f"{'':22}{'strong':>9}{'moderate':>10}{'weak':>9}{'delay h':>10}",
+        f"{'':22}{'strong':>9}{'moderate':>10}{'weak':>9}{'delay h':>10}{'but weak':>10}",
         f"{'recall':22}{_figures(out['recall'])}",
     ]
     lines += [
-        f"  {kind:20}{_figures(of['recall'])}{_figure(of['median_delay_h'], 10)}"
+        f"  {kind:20}{_figures(of['recall'])}{_figure(of['median_delay_h'], 10)}{_figure(of['median_delay_h_but_weak'], 10)}"
         for kind, of in out["patterns"].items()
     ]
     lines += ["", f"{'rule':22}{'true':>9}{'false':>10}{'':9}{'delay h':>10}"]

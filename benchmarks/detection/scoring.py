@@ -130,7 +130,12 @@ def figures(result: Score) -> dict[str, Any]:
             for rule in rules
         },
         "patterns": {
-            kind: {"recall": recall(of), "episodes": len(of), "median_delay_h": delay(of)}
+            kind: {
+                "recall": recall(of),
+                "episodes": len(of),
+                "median_delay_h": delay(of),
+                "median_delay_h_but_weak": delay([t for t in of if t.happening and t.happening.strength != "weak"]),
+            }
             for kind in RULES
             if (of := [t for t in result.episodes if t.happening and t.happening.kind == kind]) is not None
         },

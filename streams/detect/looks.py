@@ -1,14 +1,14 @@
 """Shorter looks at what a rule of seven days judges: the last one to five days, from the 24h windows that the history keeps.
 
-Money and work that ended vary too much from day to day to judge a day by. Three things do not: how many tokens a request takes, how much of
-a whole week's requests two days already took, and how many low-value items were completed.
+Money and work that ended vary too much from day to day to judge a day by. Three things do not: how many tokens a request takes, how many
+requests a day or two took, held against how uneven the team's days are, and how many low-value items were completed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import sqrt
-from typing import Final
+from math import log, sqrt
+from typing import Final, NamedTuple
 
 from streams.detect.history import Before, Span, usual
 from streams.detect.observed import Observed
@@ -16,14 +16,37 @@ from streams.windows.measures import DAY_US
 
 WEEK_US: Final = 7 * DAY_US
 WORKING_DAYS: Final = 5
-LEAST_OF_A_DAY: Final = 100
-"""Requests of a day that tell something, per mille of a usual week's: half a working day."""
-BUSY_PAIR: Final = 600
-"""Requests of two days that are no ordinary growth, per mille of a usual week's; a usual pair of working days has 400."""
-PAIR_GROWTH: Final = 1600
-"""They must also be that much, per mille, of the same two days of the weeks before: some teams work two days a week."""
-LEAST_PAIR: Final = 120
-"""Two days that usually have less of a week's requests, per mille, are no measure: a weekend."""
+LEAST_OF_A_DAY: Final = 25
+"""Requests of a day that tell how many tokens one takes, per mille of a usual week's: an eighth of a working day."""
+LEAST_EVIDENCE: Final = 8
+"""Logarithm of the tokens a request, as a factor of the usual, times the square root of the requests: half as much again needs about 400.
+
+Requests of a session are alike, so chance is that of sessions: about twice what it explains where one has twenty requests.
+"""
+
+
+class Busy(NamedTuple):
+    """From what on the requests of the last `days` are more than usual.
+
+    `least`: per mille of a usual week's; a working day has 200. `least_usual`: what the same days of the weeks before must have had at least,
+    else they are a weekend and no measure. `surprise`: standard deviations of such days. `noise`: such a deviation where nothing is known of
+    the team, as a logarithm.
+    """
+
+    days: int
+    least: int
+    least_usual: int
+    surprise: float
+    noise: float
+
+
+BUSY: Final = (Busy(1, 250, 60, 3.5, 0.28), Busy(2, 500, 120, 1.6, 0.25))
+LEAST_GROWTH: Final = 1600
+"""They must also be that much, per mille, of those of the weeks before."""
+KNOWN_DAYS: Final = 8
+"""Days that the deviation where nothing is known counts as."""
+ALIKE: Final = 10
+"""Requests that come together, half a session: what chance adds to the variance is this over the requests."""
 LEAST_WEEKS: Final = 2
 LOOKS_DAYS: Final = (1, 2, 3, 5, 7)
 LEAST_SURPRISE: Final = 2.4
@@ -40,40 +63,59 @@ def tokens_a_request(window: Observed) -> int | None:
     return 1000 * window.tokens // window.requests if window.requests > 0 else None
 
 
-def growth(before: Before, without: Sequence[Span]) -> int:
-    """How many times as much as usual the last day or two used, per mille: the larger of tokens a request and requests. 0: nothing to tell."""
+def heavier(before: Before, without: Sequence[Span]) -> int:
+    """Tokens a request of the last day, per mille of the usual. 0: nothing to tell, or chance explains it."""
     week = usual(before.windows, own_requests, without)
     each = usual(before.windows, tokens_a_request, without)
-    if not week or not each or not week[0] or not each[0]:
-        return 0
-    return max(_heavier(before, week[0], each[0]), _more(before, week[0], without))
-
-
-def _heavier(before: Before, week: int, each: int) -> int:
     day = before.day(before.end_us)
-    enough = 1000 * own_requests(day) >= LEAST_OF_A_DAY * week
-    return 1000 * (tokens_a_request(day) or 0) // each if enough else 0
-
-
-def _more(before: Before, week: int, without: Sequence[Span]) -> int:
-    def pair(end_us: int) -> int:
-        return own_requests(before.day(end_us)) + own_requests(before.day(end_us - DAY_US))
-
-    now = pair(before.end_us)
-    if 1000 * now < BUSY_PAIR * week:
+    requests, tokens = own_requests(day), tokens_a_request(day)
+    if not week or not each or not each[0] or not tokens or 1000 * requests < LEAST_OF_A_DAY * week[0]:
         return 0
-    first_us = before.windows[0][0] - WEEK_US
+    told = log(tokens / each[0]) * sqrt(requests) >= LEAST_EVIDENCE
+    return 1000 * tokens // each[0] if told else 0
+
+
+def busier(before: Before, without: Sequence[Span]) -> int:
+    """Requests of the last day or two, per mille of those of the same days of the weeks before: the larger. 0: nothing to tell, or the team's
+    days differ as much."""
+    week = usual(before.windows, own_requests, without)
+    return max(_busier(before, week[0], busy, without) for busy in BUSY) if week and week[0] else 0
+
+
+def _busier(before: Before, week: int, busy: Busy, without: Sequence[Span]) -> int:
+    now = _requests(before, before.end_us, busy.days)
+    if 1000 * now < busy.least * week:
+        return 0
     ends = [before.end_us - weeks * WEEK_US for weeks in range(1, 5)]
-    same = sorted(
-        pair(end)
-        for end in ends
-        if end - 2 * DAY_US >= first_us and not any(begin <= end <= last for begin, last in without)
-    )
+    same = sorted(_requests(before, end, busy.days) for end in ends if _known(before, end, busy.days, without))
     than = (same[(len(same) - 1) // 2] + same[len(same) // 2]) // 2 if len(same) >= LEAST_WEEKS else 0
-    if not than or 1000 * than < LEAST_PAIR * week:
+    if not than or 1000 * than < busy.least_usual * week or 1000 * now < LEAST_GROWTH * than:
         return 0
-    ratio = 1000 * now // than
-    return ratio if ratio >= PAIR_GROWTH else 0
+    deviation = sqrt(_unevenness(before, week, busy, without) + ALIKE / than)
+    return 1000 * now // than if log(now / than) >= busy.surprise * deviation else 0
+
+
+def _unevenness(before: Before, week: int, busy: Busy, without: Sequence[Span]) -> float:
+    """Variance of the logarithm of the requests of so many days, from how they differ from those a week earlier, over three weeks."""
+    least = BUSY[0].least_usual * week
+    squares = []
+    for days in range(7, 28):
+        end = before.end_us - days * DAY_US
+        if all(_known(before, of, busy.days, without) for of in (end, end - WEEK_US)):
+            then, earlier = (_requests(before, of, busy.days) for of in (end, end - WEEK_US))
+            if 1000 * min(then, earlier) >= least > 0:
+                squares.append(log(then / earlier) ** 2 / 2)
+    return (sum(squares) + KNOWN_DAYS * busy.noise**2) / (len(squares) + KNOWN_DAYS)
+
+
+def _requests(before: Before, end_us: int, days: int) -> int:
+    return sum(own_requests(before.day(end_us - day * DAY_US)) for day in range(days))
+
+
+def _known(before: Before, end_us: int, days: int, without: Sequence[Span]) -> bool:
+    """Whether the days up to then are part of what is usual: within the team's usage, and outside the spans."""
+    began = before.windows[0][0] - WEEK_US <= end_us - days * DAY_US
+    return began and not any(begin <= end_us <= last for begin, last in without)
 
 
 def low_value_days(now: Observed, before: Before, without: Sequence[Span]) -> Observed:

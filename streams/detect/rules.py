@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from streams.detect.feed import FeedSilent
 from streams.detect.history import Before, Past, Span, usual
-from streams.detect.looks import growth, low_value_days
+from streams.detect.looks import busier, heavier, low_value_days
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
 from streams.detect.words import percent, usd, value
@@ -80,6 +80,7 @@ class SpendUpCoreFlat(AlertRule):
 
     A drift need not be a week old to cost more than a usual one: the pace of its last day or two counts, too, where it shows in tokens a
     request or in requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
+    A team that does more work asks more; that it needs more tokens a request, only as much more core work explains.
 
     Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
     What is usual is told at today's price of a token: a dearer model alone is no drift.
@@ -94,10 +95,10 @@ class SpendUpCoreFlat(AlertRule):
     looks = True
 
     def figure(self, now: Observed) -> int:
-        return max(now.spend - now.enabling, now.pace)
+        return max(now.spend - now.enabling, now.pace, now.heavy_pace)
 
     def worth(self, now: Observed) -> bool:
-        return now.items >= self.least_items and now.pace >= self.floor_micro_usd
+        return now.items >= self.least_items and max(now.pace, now.heavy_pace) >= self.floor_micro_usd
 
     def threshold(self, median: int, p95: int) -> int:
         return max(-(-self.factor_per_mille * median // 1000), median + self.floor_micro_usd)
@@ -110,8 +111,11 @@ class SpendUpCoreFlat(AlertRule):
         if own is None:
             return now._replace(pace=week)
         median, p95 = own
-        pace = 0 if before.paged else median * growth(before, without) // 1000
-        return now._replace(pace=max(week if week > p95 else 0, pace))
+        dear = week if week > p95 else 0
+        if before.paged:
+            return now._replace(pace=dear)
+        pace, heavy_pace = (median * more(before, without) // 1000 for more in (busier, heavier))
+        return now._replace(pace=max(dear, pace), heavy_pace=heavy_pace)
 
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         own, than = self._usual(now, before, without), AlertRule.usual(self, now, before, without)
@@ -125,14 +129,18 @@ class SpendUpCoreFlat(AlertRule):
         return (own[0] * more // less, own[1] * more // less) if own else None
 
     def active(self, now: Observed, than: Usual) -> bool:
-        rise, core_rise = now.pace - than.baseline, now.core_value_milli - than.core_value_milli
-        unusual = now.pace >= than.threshold and self.frozen(than).worth(now)
-        return unusual and 1000 * core_rise * than.baseline < self.core_part_per_mille * rise * than.core_value_milli
+        core_rise = now.core_value_milli - than.core_value_milli
+        return self.frozen(than).worth(now) and any(
+            pace >= than.threshold
+            and 1000 * core_rise * than.baseline < part * (pace - than.baseline) * than.core_value_milli
+            for pace, part in ((now.pace, self.core_part_per_mille), (now.heavy_pace, 1000))
+        )
 
     def says(self, now: Observed, than: Usual) -> str:
         core = f"core work was {value(now.core_value_milli)}, usually {value(than.core_value_milli)}"
         spent = now.spend - now.enabling
-        what = f"spent {usd(spent)}" if spent >= now.pace else f"spends, at the pace of the last days, {usd(now.pace)}"
+        pace = max(now.pace, now.heavy_pace)
+        what = f"spent {usd(spent)}" if spent >= pace else f"spends, at the pace of the last days, {usd(pace)}"
         return f"{what} on AI in seven days, usually {usd(than.baseline)}, while {core}"
 
 

@@ -99,6 +99,19 @@ def test_alerts_are_scored_by_team_and_time() -> None:
     assert figures(pooled([result, result]))["false_tickets_per_60_team_days"] == round(60 / 66, 3)
 
 
+def test_the_delay_is_told_with_and_without_the_weak_episodes() -> None:
+    team = draw_team(np.random.default_rng(1), 0)
+    strong = Happening("agent_loop", 0, "strong", 12, 30 * DAY, 30 * DAY + 2 * HOUR)
+    weak = replace(strong, strength="weak", begin=50 * DAY, end=50 * DAY + 2 * HOUR)
+    scenario = Scenario(1, 90, (team,), (strong, weak), make_scenario(seed=1, teams=1, days=LEAST_DAYS).windows)
+    pages = [
+        replace(ALERT, team=team.name, started_at=at, fired_at=at, window_end=at)
+        for at in (at_us(strong.begin) + HOUR_US, at_us(weak.begin) + 2 * HOUR_US)
+    ]
+    of = figures(score(scenario, pages))["patterns"]["agent_loop"]
+    assert (of["median_delay_h"], of["median_delay_h_but_weak"]) == (1.5, 1)
+
+
 def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     app = typer.Typer()
@@ -115,4 +128,5 @@ def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     } <= out.keys()
     assert out["recall"].keys() == set(STRENGTHS)
     assert out["patterns"].keys() == RULES.keys()
+    assert all({"median_delay_h", "median_delay_h_but_weak"} <= of.keys() for of in out["patterns"].values())
     assert "false pages per 1,000 team-days" in result.output

@@ -37,7 +37,7 @@ def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
 @pytest.mark.parametrize(
     ("why", "then", "fired_h"),
     [
-        ("a request takes twice as many tokens", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 9),
+        ("a request takes twice as many tokens", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 3),
         ("twice as many requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 27),
     ],
 )  # fmt: skip
@@ -51,6 +51,50 @@ def test_the_pace_of_the_last_days_tells_a_drift_before_a_week_is_dear(why: str,
     assert (alert.rule, alert.baseline) == ("spend_up_core_flat", 400_000_000), why
     assert alert.fired_at == T0 + day(21, 9 + fired_h) * HOUR_US
     assert "spends, at the pace of the last days, $880 on AI in seven days, usually $400" in alert.summary
+
+
+def test_of_few_requests_chance_explains_how_many_tokens_they_take() -> None:
+    def tell(hour: int) -> Hour | None:
+        then = Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, mtok=22)
+        said = (then if hour >= day(21) else replace(normal(hour) or Hour(), mtok=10)) if office(hour) else None
+        return replace(said, requests=5) if said else None
+
+    (alert,) = fired(run(tell, 28))
+    assert (alert.rule, alert.fired_at) == ("spend_up_core_flat", T0 + day(23, 12) * HOUR_US)
+    assert "spent $628 on AI in seven days" in alert.summary  # the week tells it
+
+
+@pytest.mark.parametrize(("usually", "told"), [((30, 30), True), ((30, 90), False)])
+def test_more_requests_are_held_against_how_uneven_the_teams_days_are(usually: tuple[int, int], *, told: bool) -> None:
+    def tell(hour: int) -> Hour | None:
+        requests = 80 if hour >= day(21) else usually[hour // day(7) % 2]
+        said = Hour(requests / 3, core_cost=8, core_value=0.5, items=1, requests=requests, mtok=requests / 5)
+        return said if office(hour) else None
+
+    assert [alert.rule for alert in fired(run(tell, 23))] == ["spend_up_core_flat"] * told
+
+
+def test_a_day_of_several_times_the_requests_tells_a_drift() -> None:
+    def tell(hour: int) -> Hour | None:
+        requests = 160 if hour >= day(22) else 50
+        said = Hour(requests / 5, core_cost=8, core_value=0.5, items=1, requests=requests, mtok=requests / 5)
+        return said if office(hour) else None
+
+    (alert,) = fired(run(tell, 25))
+    assert (alert.rule, alert.fired_at) == ("spend_up_core_flat", T0 + day(22, 18) * HOUR_US)
+
+
+@pytest.mark.parametrize(("core_value", "told"), [(0.85, True), (1.15, False)])
+def test_only_as_much_more_core_work_explains_more_tokens_a_request(core_value: float, *, told: bool) -> None:
+    """Two tokens where there was one: 70 % more core work is more than half of that, 130 % more is all of it."""
+
+    def tell(hour: int) -> Hour | None:
+        value, mtok = (core_value, 20) if hour >= day(21) else (0.5, 10)
+        done = core_value if day(15) <= hour < day(21) else value
+        said = Hour(mtok, core_cost=8, core_value=done, items=1, requests=50, mtok=mtok)
+        return said if office(hour) else None
+
+    assert [alert.rule for alert in fired(run(tell, 23))] == ["spend_up_core_flat"] * told
 
 
 def test_a_weekend_in_which_somebody_works_is_no_pace() -> None:
