@@ -100,5 +100,8 @@ def _build_venv(system: System, home: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True, capture_output=True, text=True)
     pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run(
-        [*pip, "--require-hashes", "--requirement", str(_pins(system))], check=True, capture_output=True, text=True
+        [*pip, "--require-hashes", "--no-deps", "--requirement", str(_pins(system))],
+        check=True,
+        capture_output=True,
+        text=True,
     )

@@ -18,7 +18,7 @@ import polars as pl
 from aiokafka import AIOKafkaConsumer
 from faust.types import TP
 
-from streams.agents.batches import joined, read_fetches_as_chunks
+from streams.agents.batches import Batch, read_fetches_as_chunks
 from streams.compiled import compiled
 from streams.config import USAGE_TOPIC
 from streams.events.decode import decode
@@ -87,7 +87,7 @@ async def main() -> None:
         for part, chunks in (await consumer.getmany(timeout_ms=1000)).items():
             if not count:
                 say(records=1)
-            batch = joined(TP(*part), 0, 0, chunks)
+            batch = Batch(TP(*part), 0, 0, tuple(chunks))
             decoded = decode(
                 USAGE_TOPIC,
                 batch.records,
