@@ -23,9 +23,8 @@ from benchmarks.inside import HORIZON_US, new_engine, written
 from streams.detect.engine import AlertEngine
 from streams.detect.policy import AlertPolicy
 from streams.windows.engine import WindowEngine
-from streams.windows.families import FAMILIES
 from streams.windows.measures import DAY_US, HOUR_US, PANE_US, USAGE_MEASURES
-from streams.windows.updates import pack_windows, told, unpack
+from streams.windows.updates import TOLD_SIZES, pack_windows, told, unpack
 
 RATE: Final = 1_000
 TOOLS, MODELS = 2, 4
@@ -79,7 +78,7 @@ def _lived(series: int, seconds: int) -> Point:
         "cores": spent / seconds,
         "windows_per_s": rows / seconds,
         "series_per_s": touched / seconds,
-        "told_per_end": len(all_told) / len(FAMILIES),  # a window of each ends at midnight
+        "told_per_end": len(all_told) / len(TOLD_SIZES),  # a window of each ends at midnight
         "told_bytes": told_bytes / len(all_told),
         "unpack_us": 1e6 * unpacked / len(all_told),
         "alert_us": _judged_us(all_told, now),

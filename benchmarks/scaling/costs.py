@@ -88,7 +88,7 @@ def load(assumed: Assumed, results: Path = RESULTS) -> Costs:
         return between([point["x"] for point in groups], [point[name] for point in groups], assumed.series)
 
     amounts = {point["x"]: _at_speed(point, unit_ms) for point in curves["bytes"]["points"]}
-    told, final = of_groups("told_per_end") * (_ends_per_s() + 1 / 86_400), (assumed.teams + 1) * _ends_per_s()
+    told, final = of_groups("told_per_end") * _ends_per_s(), (assumed.teams + 1) * _ends_per_s()
     return Costs(
         worker_us=worker_us,
         overhead=overhead,

@@ -316,7 +316,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return records, active
 
     def _to_message(self, tp: TP, record: Batch) -> Any:
-        at = record.appended_at[-1] / 1e6 if len(record.appended_at) else 0.0
+        last = record.chunks[-1].appended_at
+        at = last[-1] / 1e6 if len(last) else 0.0
         return ConsumerMessage(
             tp.topic, tp.partition, record.end - 1, at, 0, (), None, record, None, 0, 0, tp,
             generation_id=self.app.consumer_generation_id,

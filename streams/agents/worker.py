@@ -58,7 +58,7 @@ def _spare_the_collector() -> None:
     for modules and for the histories of items, which hold no cycles."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 50, 50)
+    gc.set_threshold(50_000, 20, 10)
 
 
 def run(settings: Settings, *, log_level: str = "INFO") -> None:

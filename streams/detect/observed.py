@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from streams.windows.families import FAMILIES
+from streams.windows.updates import TOLD_SIZES
 
-_JUDGED: Final = ("1h", "24h", "7d")
-SLIDE_US: Final = {family.size: family.slide_us for family in FAMILIES if family.size in _JUDGED}
-SIZE_US: Final = {family.size: family.slide_us * family.count for family in FAMILIES if family.size in _JUDGED}
+SLIDE_US: Final = {family.size: family.slide_us for family in FAMILIES if family.size in TOLD_SIZES}
+SIZE_US: Final = {family.size: family.slide_us * family.count for family in FAMILIES if family.size in TOLD_SIZES}
 Group = tuple[str, str]
 """(tenant, team)"""
 

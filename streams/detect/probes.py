@@ -163,7 +163,9 @@ PROBES: Final = (
     Probe("dead_letters", "page", "15m", "per_mille", MINUTE_US, 0, 15 * MINUTE_US, _dead),
     Probe("verify_mismatch", "page", "24h", "rows", MINUTE_US, 0, 0, _differs),
     Probe("unpriced_model", "ticket", "24h", "per_mille", HOUR_US, 0, 6 * HOUR_US, _unpriced),
-    Probe("broken_hook", "ticket", "24h", "teams", MINUTE_US, 0, HOUR_US, _hook),
+    Probe(
+        "broken_hook", "ticket", "24h", "teams", MINUTE_US, 0, 8 * HOUR_US, _hook
+    ),  # outlasts the surges that it explains
     Probe("completions_silent", "ticket", "24h", "items", HOUR_US, 0, 2 * HOUR_US, _silent),
     Probe("budget_forecast", "ticket", "28d", "per_mille", HOUR_US, 0, 6 * HOUR_US, _budget),
     Probe("token_sink", "ticket", "28d", "per_mille", 6 * HOUR_US, 0, 12 * HOUR_US, _sink),

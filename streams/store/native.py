@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
 from streams.events.avro import INLINE_BYTES, word
-from streams.events.texts import Texts, scrambled
+from streams.events.texts import Texts, scrambled, take_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -206,11 +206,8 @@ def _number_texts(views: Array, data: Array, slots: Array, firsts: Array, codes:
     more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
     keys, mask = 0, np.uint64(len(slots) - 1)
     for i in range(len(views)):
-        last = np.uint64(views[i, 3])
-        if views[i, 0] > np.uint32(INLINE_BYTES):
-            last = word(data, np.uint64(views[i, 3]) + np.uint64(views[i, 0]) - np.uint64(8))
-        place = np.uint64(views[i, 0]) ^ np.uint64(views[i, 1]) << np.uint64(32)
-        place = scrambled(place ^ scrambled(last ^ np.uint64(views[i, 2]) << np.uint64(32))) & mask
+        high, low = take_text(np.uint64(views[i, 0]), np.uint64(0), views, data, i)
+        place = scrambled(high ^ low) & mask
         while True:
             key = slots[place] - 1
             if key < 0:

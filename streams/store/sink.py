@@ -144,9 +144,10 @@ def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, pa
 
 
 def _arrow(frames: Sequence[pl.DataFrame]) -> pa.Table:
-    nested = any(kind.is_nested() for kind in frames[0].dtypes)
-    level = pl.CompatLevel.oldest() if nested else pl.CompatLevel.newest()
-    return pa.concat_tables([frame.to_arrow(compat_level=level) for frame in frames])
+    rows = pa.concat_tables([frame.to_arrow(compat_level=pl.CompatLevel.newest()) for frame in frames])
+    if is_flat(rows):
+        return rows
+    return pa.concat_tables([frame.to_arrow(compat_level=pl.CompatLevel.oldest()) for frame in frames])
 
 
 def _months(frames: Sequence[pl.DataFrame], column: str) -> int:

@@ -42,9 +42,9 @@ class Buckets:
         buckets = buckets[order]
         for bucket, rows in _runs(buckets):
             held, at = self._slots(bucket, owners[order[rows]])
-            given = values[order[rows]]
-            changes[order[rows]] = given - held[at]
-            held[at] = given
+            put = values[order[rows]]
+            changes[order[rows]] = put - held[at]
+            held[at] = put
         return changes
 
     def _slots(self, bucket: int, owners: Ints) -> tuple[Ints, Ints]:

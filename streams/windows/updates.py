@@ -37,7 +37,7 @@ WINDOW_COLUMNS: Final = (
     "items_completed", "repeated_prompts", "requests", "tokens", "value_credited_milli", "value_debited_milli",
 )  # fmt: skip
 """Columns of value_windows that alert rules read."""
-TOLD_GROUPINGS: Final = ("tenant", "team", "team_class")
+TOLD_GROUPINGS, TOLD_SIZES = ("team", "team_class"), ("1h", "24h", "7d")
 
 _PANE_KEY: Final = ("kpart", "tenant", "team", "tool", "model", "pane_start")
 _BOOKING: Final = ("kpart", "tenant", "work_item_id", "at", "team", "tool", "model", "work_class")
@@ -83,8 +83,8 @@ def pack_bookings(frame: pl.DataFrame) -> Iterator[Message]:
 
 def told(frame: pl.DataFrame) -> pl.DataFrame:
     """Of rows of value_windows what travels on value-windows: the final ones that alert rules may read. Analysts read ClickHouse."""
-    rows = frame.lazy().filter(pl.col("status") == "final", pl.col("grouping").is_in(TOLD_GROUPINGS))
-    return rows.select(COLUMNS[WINDOWS]).collect()
+    wanted = pl.col("grouping").is_in(TOLD_GROUPINGS) & pl.col("size").is_in(TOLD_SIZES)
+    return frame.lazy().filter(pl.col("status") == "final", wanted).select(COLUMNS[WINDOWS]).collect()
 
 
 def pack_windows(frame: pl.DataFrame) -> Iterator[Message]:

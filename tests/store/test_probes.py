@@ -141,6 +141,8 @@ def test_three_teams_that_lose_their_items_at_once_are_one_broken_hook(migrated:
     put(migrated, "alerts", [columns | {"fingerprint": "c", "team": "c", "state": "pending", "started_at": NOW - 60}])
     [hook] = found(migrated, "broken_hook")
     assert (hook.tenant, hook.team, hook.amount, hook.names) == ("acme", "", 3, ["a", "b", "c"])
+    [later] = found(migrated, "broken_hook", NOW + 10 * DAY)
+    assert later == hook, "as long as the three go on"
 
 
 def test_no_completions_are_told_where_usage_comes_as_usual(migrated: Client) -> None:

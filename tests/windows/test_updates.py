@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
@@ -210,10 +211,16 @@ def test_the_body_is_an_arrow_stream(message: bytes) -> None:
     assert pa.ipc.open_stream(message[9:]).read_all().num_rows == 3
 
 
-def test_alert_rules_are_told_final_windows_of_teams_and_tenants() -> None:
-    statuses, groupings = ("final", "provisional"), ("team", "team_class", "tenant", "team_tool")
-    frame = pl.DataFrame({"status": statuses}).join(pl.DataFrame({"grouping": groupings}), how="cross")
-    rows = rows_of(WINDOW_SCHEMA, len(frame), 5).with_columns(frame["status"], frame["grouping"])
+def test_alert_rules_are_told_final_windows_of_teams() -> None:
+    columns = {
+        "status": ("final", "provisional"),
+        "grouping": ("team", "team_class", "tenant", "team_tool"),
+        "size": ("1h", "24h", "7d", "28d"),
+    }
+    frame = pl.DataFrame(list(itertools.product(*columns.values())), schema=list(columns), orient="row")
+    rows = rows_of(WINDOW_SCHEMA, len(frame), 5).with_columns(frame["status"], frame["grouping"], frame["size"])
     found = told(rows)
     assert found.schema == pl.Schema(TOLD_SCHEMA)
-    assert found.select("status", "grouping").rows() == [("final", name) for name in groupings[:3]]
+    assert set(found.select(list(columns)).rows()) == set(
+        itertools.product(("final",), ("team", "team_class"), ("1h", "24h", "7d"))
+    )
