@@ -139,7 +139,7 @@ def _silent(f: Finding) -> str:
 
 
 def _budget(f: Finding) -> str:
-    if f.amount >= f.of:
+    if f.amount == f.spend_micro_usd:
         return f"has spent {usd(f.amount)} on AI this month, {percent(f.value)} of its budget of {usd(f.of)}"
     return f"has spent {usd(f.spend_micro_usd)} on AI this month and will have spent {usd(f.amount)} at its end, {percent(f.value)} of its budget of {usd(f.of)}"
 

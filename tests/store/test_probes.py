@@ -211,6 +211,16 @@ def test_a_budget_is_told_when_it_is_used_up_or_will_be(migrated: Client) -> Non
     assert found(migrated, "budget_forecast", early, {("acme", "search"): 150 * USD}) == []
 
 
+def test_four_fifths_of_a_budget_are_told_at_any_time_of_the_month(migrated: Client) -> None:
+    day_5 = 1_798_761_600 + 5 * DAY
+    rows = {"tenant": "acme", "team": "search", "pane_start": day_5 - DAY, "version": 1}
+    put(migrated, "panes", [rows | {"standard_cost_micro_usd": 100 * USD}])
+    assert found(migrated, "budget_forecast", day_5, {("acme", "search"): 126 * USD}) == []
+    [used] = found(migrated, "budget_forecast", day_5, {("acme", "search"): 125 * USD})
+    assert (used.value, used.threshold, used.amount // USD) == (800, 800, 100)
+    assert BY_NAME["budget_forecast"].says(used) == "has spent $100 on AI this month, 80 % of its budget of $125"
+
+
 def item(name: str, **columns: Any) -> dict[str, Any]:
     history = f"[(toDateTime64({NOW - 90 * DAY}, 6), 'e', 'created', 'search', 'story', [], 0, '', '', '')]"
     return {

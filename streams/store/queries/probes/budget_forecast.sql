@@ -1,4 +1,5 @@
--- Teams (or, without a team, tenants) that will have spent a tenth more than their budget at the end of the month (told from day 7 on), or have used it up.
+-- Teams (or, without a team, tenants) that will have spent a tenth more than their budget at the end of the month (told from day 7 on), or have used up
+-- four fifths of it.
 WITH
     fromUnixTimestamp64Micro({now:Int64}) AS present,
     toDateTime64(toStartOfMonth(present), 6, 'UTC') AS begin,
@@ -15,9 +16,10 @@ WITH
     )
 SELECT
     b.tenant AS tenant, b.team AS team,
-    intDiv(1000 * amount, greatest(of, 1)) AS value, toInt64(0) AS baseline, toInt64(if(amount = s.cost, 1000, 1100)) AS threshold, s.cost AS spend_micro_usd,
-    if(s.cost >= b.budget OR days < 7, s.cost, toInt64(s.cost * whole / days)) AS amount, b.budget AS of,
+    intDiv(1000 * amount, greatest(of, 1)) AS value, toInt64(0) AS baseline,
+    toInt64(multiIf(amount > s.cost, 1100, s.cost >= b.budget, 1000, 800)) AS threshold, s.cost AS spend_micro_usd,
+    if(s.cost < b.budget AND days >= 7 AND 10 * s.cost * whole / days >= 11 * b.budget, toInt64(s.cost * whole / days), s.cost) AS amount, b.budget AS of,
     CAST([], 'Array(String)') AS names
 FROM budgets AS b
 INNER JOIN spent AS s ON s.tenant = b.tenant AND s.team = b.team
-WHERE s.cost >= b.budget OR days >= 7 AND 10 * amount >= 11 * of
+WHERE 10 * s.cost >= 8 * b.budget OR days >= 7 AND 10 * amount >= 11 * of
