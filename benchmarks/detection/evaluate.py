@@ -55,9 +55,9 @@ def table(out: dict[str, Any]) -> str:
         f"  {kind:20}{_figures(of['recall'])}{_figure(of['median_delay_h'], 10)}{_figure(of['median_delay_h_but_weak'], 10)}"
         for kind, of in out["patterns"].items()
     ]
-    lines += ["", f"{'rule':22}{'true':>9}{'false':>10}{'':9}{'delay h':>10}"]
+    lines += ["", f"{'rule':22}{'true':>9}{'false':>10}{'precision':>11}{'delay h':>10}"]
     lines += [
-        f"  {rule:20}{of['true']:9}{of['false']:10}{'':9}{_figure(out['median_delay_h'][rule], 10)}"
+        f"  {rule:20}{of['true']:9}{of['false']:10}{_figure(of['precision'], 11)}{_figure(out['median_delay_h'][rule], 10)}"
         for rule, of in out["rules"].items()
     ]
     lines += [

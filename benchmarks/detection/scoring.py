@@ -123,11 +123,10 @@ def figures(result: Score) -> dict[str, Any]:
         "false_tickets_per_60_team_days": round(60 * tickets / result.team_days, 3),
         "median_delay_h": {rule: delay([t for t in result.episodes if t.alert and t.alert.rule == rule]) for rule in rules},
         "rules": {
-            rule: {
-                "true": sum(alert.rule == rule for alert in result.true),
-                "false": sum(told.alert is not None and told.alert.rule == rule for told in result.false),
-            }
+            rule: {"true": true, "false": false, "precision": round(true / (true + false), 3) if true + false else None}
             for rule in rules
+            for true in [sum(alert.rule == rule for alert in result.true)]
+            for false in [sum(told.alert is not None and told.alert.rule == rule for told in result.false)]
         },
         "patterns": {
             kind: {
