@@ -12,7 +12,7 @@ from typing import Final
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
-_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_THRESHOLD, 32 << 20))
+_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 256 << 20), (_MMAP_THRESHOLD, 32 << 20))
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",  # the allocator of Polars

@@ -21,7 +21,7 @@ from streams.windows.touches import Touches
 T = TypeVar("T")
 
 ROWS_PER_FRAME: Final = 50_000
-ROWS_PER_STRETCH: Final = 500_000
+ROWS_PER_STRETCH: Final = 100_000
 """State rows that are copied and summed at a time: bounds the memory of an advance (about 1 kB a row)."""
 
 Placed = tuple[int, int, Stretch]
