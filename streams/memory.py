@@ -1,7 +1,7 @@
 """How a worker's process holds memory: what it has once had for its batches it uses again, since taking fresh pages from the kernel for each
 flush costs more than many a step of the join.
 
-To be called before Polars and Arrow are imported. The most that a worker takes does not grow by it: that is what its largest flush takes.
+To be called before Polars and Arrow are imported. What a worker has taken at its peak it mostly keeps: bound the peak, not what follows it.
 """
 
 from __future__ import annotations

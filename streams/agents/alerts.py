@@ -167,7 +167,7 @@ class AlertAgent:
                 log.warning("unreadable windows skipped", partition=batch.tp.partition, error=str(error))
                 continue
             if kind == WINDOWS:
-                arrived.append(frame.select(WINDOW_COLUMNS).filter(pl.col("status") == "final"))
+                arrived.append(frame.select(WINDOW_COLUMNS))
             else:
                 latest = frame["usage_watermark"].max()
                 assert isinstance(latest, int)
