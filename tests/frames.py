@@ -8,21 +8,19 @@ from typing import Any
 import polars as pl
 import xxhash
 
-from streams.events.keys import usage_key
-
 USAGE_SCHEMA: dict[str, Any] = {
     "event_id": pl.String, "occurred_at": pl.Int64, "tenant": pl.String, "source": pl.String, "team": pl.String, "actor": pl.String,
     "tool": pl.String, "provider": pl.String, "model": pl.String, "operation": pl.String, "activity": pl.String,
     "work_item_id": pl.String, "session_id": pl.String, "prompt_fingerprint": pl.String, "input_tokens": pl.Int64,
     "cache_read_tokens": pl.Int64, "cache_write_5m_tokens": pl.Int64, "cache_write_1h_tokens": pl.Int64, "output_tokens": pl.Int64,
     "reasoning_tokens": pl.Int64, "requests": pl.Int64, "usage_quality": pl.String, "cost_micro_usd": pl.Int64,
-    "cost_basis": pl.String, "status": pl.String, "offset": pl.Int64, "appended_at": pl.Int64, "key": pl.String,
+    "cost_basis": pl.String, "status": pl.String, "offset": pl.Int64, "appended_at": pl.Int64,
 }  # fmt: skip
 ITEM_SCHEMA: dict[str, Any] = {
     "event_id": pl.String, "occurred_at": pl.Int64, "tenant": pl.String, "source": pl.String, "work_item_id": pl.String,
     "kind": pl.String, "team": pl.String, "actor": pl.String, "source_type": pl.String, "item_type": pl.String,
     "size_milli": pl.Int64, "labels": pl.List(pl.String), "parent_id": pl.String, "link_type": pl.String, "link_value": pl.String,
-    "resolution": pl.String, "offset": pl.Int64, "appended_at": pl.Int64, "key": pl.String,
+    "resolution": pl.String, "offset": pl.Int64, "appended_at": pl.Int64,
 }  # fmt: skip
 
 _OPTIONAL = (
@@ -49,7 +47,6 @@ def usage_frame(events: Sequence[dict[str, Any]], offset: int = 0) -> pl.DataFra
         | {
             "offset": offset + i,
             "appended_at": e["occurred_at"],
-            "key": usage_key(e["tenant"], e["event_id"], e["work_item_id"], e["session_id"]),
         }
         for i, e in enumerate(events)
     ]
@@ -62,9 +59,7 @@ def item_frame(events: Sequence[dict[str, Any]], offset: int = 0) -> pl.DataFram
     for i, e in enumerate(events):
         size = e["size_milli"] or 0
         row = _present(e) | {"size_milli": size if 1 <= size <= 1_000_000 else 0, "labels": list(e["labels"])}
-        rows.append(
-            row | {"offset": offset + i, "appended_at": e["occurred_at"], "key": f"{e['tenant']}/{e['work_item_id']}"}
-        )
+        rows.append(row | {"offset": offset + i, "appended_at": e["occurred_at"]})
     return pl.DataFrame(rows, schema=ITEM_SCHEMA)
 
 

@@ -75,7 +75,7 @@ class ColumnReader:
         for (name, _), lengths, rows in zip(arrays, counts, members, strict=True):
             offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
             columns[name] = pa.LargeListArray.from_arrays(pa.array(offsets), _texts(rows[: offsets[-1]], text))
-        frame = pl.DataFrame({name: pl.Series(name, values) for name, values in columns.items()})
+        frame = pl.DataFrame([pl.Series(name, values) for name, values in columns.items()])
         kept = good.view(np.bool_)
         return (frame if kept.all() else frame.filter(pl.Series(kept))), kept
 

@@ -15,10 +15,11 @@ import polars as pl
 
 from streams.events.bounds import MAX_SIZE_MILLI
 from streams.events.dead_letter import DeadLetter, Reason
-from streams.events.partition_column import partitions_of
+from streams.events.partition_column import partitions_of_events
 from streams.events.reader import empty_columns, reader_of
 from streams.events.records import Records
-from streams.events.schemas import EVENT_NAMES, EventName, WriterSchemas, latest
+from streams.events.schemas import EventName, WriterSchemas
+from streams.events.texts import Texts
 from streams.events.validate import refusals
 from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
 
@@ -32,7 +33,7 @@ class Decoded:
     """What became of a batch: each record is either a row of `frame` or in `dead`, both in offset order.
 
     `frame`: the fields of the event's schema in order (occurred_at Int64 micro-seconds, '' for an absent string, null
-    for an absent cost, size_milli 0 for no usable size), then offset and appended_at Int64 and key String.
+    for an absent cost, size_milli 0 for no usable size), then offset and appended_at Int64.
     """
 
     frame: pl.DataFrame
@@ -64,14 +65,13 @@ def decode(
     """
     event = EVENT_OF_TOPIC[topic]
     frame, index, refused = _read(event, records, schemas, fallback=fallback)
-    frame = _normalised(event, frame).with_columns(
-        pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])
+    frame = _normalised(event, frame).hstack(
+        [pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])]
     )
     refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, frame))
     if refused:
         frame, index = _without(frame, index, refused)
-    frame = frame.with_columns(key_of(event))
-    foreign = _foreign(frame["key"], partition, partitions)
+    foreign = _foreign(event, frame, partition, partitions)
     if foreign:
         detail = f"the key belongs to another of {partitions} partitions than {partition}"
         refused.extend(_Refused(int(index[row]), "wrong_partition", detail) for row in foreign)
@@ -166,18 +166,12 @@ def _read_in_place(
 
 # --- columns of an event ----------------------------------------------------------------------------------------------
 
-_OPTIONAL: Final[dict[EventName, tuple[str, ...]]] = {
-    event: tuple(field["name"] for field in latest(event)["fields"] if field["type"] == ["null", "string"])
-    for event in EVENT_NAMES
-}
-
 
 def _normalised(event: EventName, frame: pl.DataFrame) -> pl.DataFrame:
-    columns = [pl.col(_OPTIONAL[event]).fill_null("")]
-    if event == "work_item_event":
-        size = pl.col("size_milli")
-        columns.append(pl.when(size.is_between(1, MAX_SIZE_MILLI)).then(size).otherwise(0).alias("size_milli"))
-    return frame.with_columns(columns)
+    if event == "usage_event":
+        return frame
+    size = pl.col("size_milli")
+    return frame.with_columns(pl.when(size.is_between(1, MAX_SIZE_MILLI)).then(size).otherwise(0).alias("size_milli"))
 
 
 def key_of(event: EventName) -> pl.Expr:
@@ -189,9 +183,11 @@ def key_of(event: EventName) -> pl.Expr:
     return pl.format("{}/{}", pl.col("tenant"), item).alias("key")
 
 
-def _foreign(keys: pl.Series, partition: int, partitions: int) -> list[int]:
-    """Positions of the keys that belong to another partition."""
+def _foreign(event: EventName, frame: pl.DataFrame, partition: int, partitions: int) -> list[int]:
+    """Positions of the events whose key belongs to another partition."""
     if partitions == 1:
         return []
-    found: list[int] = np.flatnonzero(partitions_of(keys, partitions) != partition).tolist()
+    named = ("work_item_id",) * 3 if event == "work_item_event" else ("work_item_id", "session_id", "event_id")
+    of = partitions_of_events([Texts.of(frame[name]) for name in ("tenant", *named)], partitions)
+    found: list[int] = np.flatnonzero(of != partition).tolist()
     return found

@@ -2,43 +2,76 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES, short_word
-from streams.events.texts import Texts
+from streams.compiled import Number, compiled
+from streams.events.avro import short_word
+from streams.events.texts import SPARE, Texts, put_text, put_word
 
 Array = npt.NDArray[Any]
+Partitions = npt.NDArray[np.int64]
 
 _SEED: Final = np.uint64(0x9747B28C)
 _M: Final = np.uint64(0x5BD1E995)
 """Numbers of 32 bits become 64 in a compiled loop."""
+_SESSION, _EVENT = np.frombuffer(b"session:event:\0\0", np.uint64)
 
 
-def murmur2_column(keys: pl.Series) -> npt.NDArray[np.uint32]:
-    """murmur2 of each key's UTF-8 bytes. `keys`: String without nulls."""
-    column, out = Texts.of(keys), np.empty(len(keys), np.uint32)
-    _murmur2s(column.views, given(column.views.reshape(-1).view(np.uint8)), column.data, out)
+def partitions_of(keys: pl.Series, partitions: int) -> Partitions:
+    """The partition of each key among `partitions`. `keys`: String without nulls."""
+    column, out = Texts.of(keys), np.empty(len(keys), np.int64)
+    _partitions(column.views, column.data, _room(column), partitions, out)
     return out
 
 
-def partitions_of(keys: pl.Series, partitions: int) -> npt.NDArray[np.int64]:
-    """The partition of each key among `partitions`. `keys`: String without nulls."""
-    return (murmur2_column(keys) & np.uint32(0x7FFFFFFF)).astype(np.int64) % partitions
+def partitions_of_events(columns: Sequence[Texts], partitions: int) -> Partitions:
+    """The partition of each event's key, as `keys.usage_key` makes it of tenant, item, session and event id; where all items are given, as
+    `keys.work_item_key`."""
+    tenants, items, sessions, events = columns
+    out = np.empty(len(tenants.views), np.int64)
+    _partitions_of_events(*tenants, *items, *sessions, *events, _SESSION, _EVENT, _room(*columns), partitions, out)
+    return out
+
+
+def _room(*columns: Texts) -> Array:
+    """For one text of each column, and what stands between them."""
+    return np.empty(sum(int(column.views[:, 0].max(initial=0)) for column in columns) + 2 * SPARE, np.uint8)
 
 
 @compiled
-def _murmur2s(views: Array, inline: Array, data: Array, out: Array) -> None:
-    for i in range(len(views)):
-        size = np.uint64(views[i, 0])
-        if size <= np.uint64(INLINE_BYTES):
-            out[i] = _murmur2(inline, np.uint64(16 * i + 4), size)
+def _partitions(views: Array, data: Array, key: Array, partitions: Number, out: Array) -> None:
+    for i in range(len(out)):
+        out[i] = _partition(key, put_text(views, data, i, key, 0), partitions)
+
+
+@compiled
+def _partitions_of_events(
+    tenants: Array, tenant_data: Array, items: Array, item_data: Array, sessions: Array, session_data: Array,
+    events: Array, event_data: Array, session: Number, event: Number, key: Array, partitions: Number, out: Array,
+) -> None:  # fmt: skip
+    for i in range(len(out)):
+        at = put_text(tenants, tenant_data, i, key, 0)
+        key[at] = 0x2F
+        at += 1
+        if items[i, 0]:
+            at = put_text(items, item_data, i, key, at)
+        elif sessions[i, 0]:
+            put_word(key, at, session)
+            at = put_text(sessions, session_data, i, key, at + 8)
         else:
-            out[i] = _murmur2(data, np.uint64(views[i, 3]), size)
+            put_word(key, at, event)
+            at = put_text(events, event_data, i, key, at + 6)
+        out[i] = _partition(key, at, partitions)
+
+
+@compiled
+def _partition(key: Array, size: Number, partitions: Number) -> Number:
+    return np.int64(_murmur2(key, np.uint64(0), np.uint64(size)) & np.uint64(0x7FFFFFFF)) % partitions
 
 
 @compiled

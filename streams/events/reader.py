@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import polars as pl
@@ -25,7 +25,12 @@ class EventReader:
         reader = latest(event)
         self._written = {field["name"] for field in writer["fields"]}
         self._fields = {field["name"]: _dtype(field["type"]) for field in reader["fields"]}
-        self._defaults = {field["name"]: field["default"] for field in reader["fields"] if "default" in field}
+        self._absent = {
+            field["name"]: _absent(field["name"], field["default"], self._fields[field["name"]])
+            for field in reader["fields"]
+            if "default" in field
+        }
+        """One value of each column that a writer may lack."""
         try:
             self.in_place: ColumnReader | None = ColumnReader(writer, self._fields)
         except ValueError:
@@ -36,14 +41,14 @@ class EventReader:
         """The event's columns from records, and which of them could be read in place: what the writer lacked has its default."""
         assert self.in_place is not None
         frame, good = self.in_place.read(records, header)
-        return frame.select(self._column(name, dtype) for name, dtype in self._fields.items()), good
+        return pl.DataFrame([self._column(frame, name) for name in self._fields]), good
 
     def rows(self, rows: Iterable[Row]) -> pl.DataFrame:
         """The event's columns from rows of the examiner."""
-        return pl.DataFrame(list(rows), schema=self._fields, orient="row")
+        return pl.DataFrame(list(rows), schema=self._fields, orient="row").with_columns(pl.col(pl.String).fill_null(""))
 
-    def _column(self, name: str, dtype: pl.DataType) -> pl.Expr:
-        return pl.col(name) if name in self._written else pl.lit(self._defaults[name], dtype).alias(name)
+    def _column(self, frame: pl.DataFrame, name: str) -> pl.Series:
+        return frame[name] if name in self._written else self._absent[name].new_from_index(0, len(frame))
 
     def _fast_path_takes(self, datum: bytes) -> bool | None:
         if self.in_place is None:
@@ -62,6 +67,11 @@ def reader_of(event: EventName, writer: Schema) -> EventReader:
     return _reader(event, json.dumps(writer))
 
 
+def _absent(name: str, default: Any, dtype: pl.DataType) -> pl.Series:
+    return pl.Series(name, ["" if default is None and dtype == pl.String else default], dtype)
+
+
+@cache
 def empty_columns(event: EventName) -> pl.DataFrame:
     """The event's columns without rows."""
     return pl.DataFrame(schema={field["name"]: _dtype(field["type"]) for field in latest(event)["fields"]})

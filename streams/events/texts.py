@@ -94,6 +94,33 @@ def _which(views: Array, among: Array, out: Array) -> None:
         out[i] = found
 
 
+SPARE: Final = 16
+"""Bytes behind its end that `put_text` may write."""
+
+
+@compiled
+def put_word(out: Array, at: Number, bits: Number) -> None:
+    """Eight bytes, the lowest first."""
+    for k in range(8):
+        out[at + k] = bits >> np.uint64(8 * k) & np.uint64(0xFF)
+
+
+@compiled
+def put_text(views: Array, data: Array, i: Number, out: Array, at: Number) -> Number:
+    """Copy the bytes of a text to `at`; returns where they end."""
+    size = np.int64(views[i, 0])
+    if size <= INLINE_BYTES:
+        put_word(out, at, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
+        put_word(out, at + 8, np.uint64(views[i, 3]))
+    else:
+        begin, k = np.uint64(views[i, 3]), 0
+        while k + 8 < size:
+            put_word(out, at + k, word(data, begin + np.uint64(k)))
+            k += 8
+        put_word(out, at + size - 8, word(data, begin + np.uint64(size - 8)))
+    return at + size
+
+
 # --- 128-bit hashes ---------------------------------------------------------------------------------------------------------------------
 # Two different keys would have to agree in all 128 bits to be mistaken. Stable within a version of this file only, so never stored.
 

@@ -43,7 +43,9 @@ class Duplicates:
         """Decoded rows that were not applied; `offsets` and `records` are those of their batch."""
         places = np.searchsorted(offsets, rows["offset"].to_numpy())
         hashes = pl.Series([xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places], dtype=pl.UInt64)
-        own = rows.select("offset", "appended_at", pl.col("tenant", "event_id") + "")  # texts of their own: few, of a large buffer
+        own = rows.select(
+            "offset", "appended_at", pl.col("tenant", "event_id") + ""
+        )  # texts of their own: few, of a large buffer
         return cls(topic, own.with_columns(content_hash=hashes))
 
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES, word
-from streams.events.texts import Texts, scrambled, take_text
+from streams.events.avro import INLINE_BYTES
+from streams.events.texts import SPARE, Texts, put_text, scrambled, take_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -39,7 +39,6 @@ _TEXT: Final = pa.string_view()
 _MOST_KEYS: Final = 1 << 11
 """Distinct texts of a LowCardinality column in a block; one with more is sent as plain texts."""
 _LENGTH_BYTES: Final = 5
-SPARE: Final = 16
 _HEAD_BYTES: Final = 256
 """Room for names, types and counts of a column, and for those of its block."""
 
@@ -169,34 +168,17 @@ def _put_words(out: Bytes, at: int, *numbers: int) -> int:
 
 
 @compiled
-def put_word(out: Array, at: Number, bits: Number) -> None:
-    """Eight bytes, the lowest first."""
-    for k in range(8):
-        out[at + k] = bits >> np.uint64(8 * k) & np.uint64(0xFF)
-
-
-@compiled
 def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
     """Each text behind its length (7 bits a byte, the lowest first). Up to SPARE bytes behind the end are written, too."""
     for i in range(len(views)):
-        size = np.int64(views[i, 0])
-        rest = size
+        rest = np.int64(views[i, 0])
         while rest > 0x7F:
             out[at] = rest & 0x7F | 0x80
             rest >>= 7
             at += 1
         out[at] = rest
         at += 1
-        if size <= INLINE_BYTES:
-            put_word(out, at, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
-            put_word(out, at + 8, np.uint64(views[i, 3]))
-        else:
-            begin, k = np.uint64(views[i, 3]), 0
-            while k + 8 < size:
-                put_word(out, at + k, word(data, begin + np.uint64(k)))
-                k += 8
-            put_word(out, at + size - 8, word(data, begin + np.uint64(size - 8)))
-        at += size
+        at = put_text(views, data, i, out, at)
     return at
 
 

@@ -29,7 +29,7 @@ BOOKING: Final = pa.struct([
 
 def raw_rows(flush: PartitionFlush, frame: pl.DataFrame) -> pl.DataFrame:
     """Rows of usage_events or work_item_events from applied decoded records."""
-    return frame.drop("key").rename({"offset": "koff"}).with_columns(
+    return frame.rename({"offset": "koff"}).with_columns(
         pl.col("occurred_at", "appended_at").cast(TIME),
         kpart=pl.lit(flush.partition, pl.UInt16),
         incarnation=pl.lit(flush.usage.incarnation, pl.UInt32),

@@ -11,7 +11,8 @@ from kafka.partitioner.default import murmur2 as kafka_murmur2
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.decode import EVENT_OF_TOPIC
 from streams.events.keys import murmur2, partition_of, usage_key, work_item_key
-from streams.events.partition_column import murmur2_column, partitions_of
+from streams.events.partition_column import partitions_of, partitions_of_events
+from streams.events.texts import Texts
 
 
 def test_usage_shares_its_work_items_key() -> None:
@@ -46,14 +47,26 @@ def test_murmur2_is_kafka_pythons(data: bytes) -> None:
 def test_the_column_equals_the_scalar(keys: list[str], partitions: int) -> None:
     """The vectorised path against its reference of a few lines."""
     column = pl.Series(keys, dtype=pl.String)
-    assert murmur2_column(column).tolist() == [murmur2(key.encode()) for key in keys]
     assert partitions_of(column, partitions).tolist() == [partition_of(key, partitions) for key in keys]
+
+
+_NAMES = st.text(max_size=30)
+
+
+@given(st.lists(st.tuples(_NAMES, _NAMES, _NAMES, _NAMES), max_size=20), st.integers(1, 64))
+def test_a_key_need_not_be_made_to_know_its_partition(events: list[tuple[str, str, str, str]], partitions: int) -> None:
+    """Of tenant, item, session and event id, each of which may be empty, short or long."""
+    columns = [Texts.of(pl.Series([event[k] for event in events], dtype=pl.String)) for k in range(4)]
+    expected = [
+        partition_of(usage_key(tenant, id_, item, session), partitions) for tenant, item, session, id_ in events
+    ]
+    assert partitions_of_events(columns, partitions).tolist() == expected
 
 
 def test_the_column_may_be_a_slice() -> None:
     """A slice shares its parent's buffers."""
     column = pl.Series([f"acme/PAY-{number}" for number in range(10)])
-    assert murmur2_column(column[3:7]).tolist() == murmur2_column(column).tolist()[3:7]
+    assert partitions_of(column[3:7], 1 << 20).tolist() == partitions_of(column, 1 << 20).tolist()[3:7]
 
 
 def test_topics_are_the_configured_ones() -> None:

@@ -23,7 +23,7 @@ from streams.events.schemas import EVENT_NAMES, EventName, shipped_id
 from streams.events.wire import pack_header
 from streams.windows.families import WINDOW_SCHEMA
 from streams.windows.updates import pack_actors, pack_bookings, pack_panes, pack_watermarks, pack_windows, unpack
-from tests.events.naive import in_partition, key_of, refused_for, row_of
+from tests.events.naive import in_partition, refused_for, row_of
 from tests.events.records import APPENDED, TOPIC, value
 from tests.events.test_agreement import SurplusBitsError, by_avro
 from tests.fuzz.script import Script, changed
@@ -106,7 +106,7 @@ def _expected(event: EventName, record: bytes | None, partitions: int) -> dict[s
     fields = by_avro(event, record[5:])
     if fields is None or refused_for(event, fields, APPENDED) or not in_partition(event, fields, 0, partitions):
         return None
-    return row_of(event, fields) | {"key": key_of(event, fields)}
+    return row_of(event, fields)
 
 
 def _messages() -> list[bytes]:

@@ -16,7 +16,7 @@ from kafka.errors import KafkaTimeoutError, TopicAuthorizationFailedError
 import streams.publish as public
 from streams.config import Settings
 from streams.errors import BrokerUnavailable, ConfigError, SetupError
-from streams.events.decode import decode
+from streams.events.decode import decode, key_of
 from streams.events.keys import partition_of
 from streams.events.records import Records
 from streams.events.schemas import shipped_id
@@ -60,7 +60,7 @@ def test_events_arrive_in_the_partition_of_their_key(broker_address: str, topic:
             "usage-events", Records.of(values), np.arange(len(here)), now, partition=partition, partitions=PARTITIONS
         )
         assert decoded.dead == []
-        assert decoded.frame["key"].to_list() == [record.key for record in here]
+        assert decoded.frame.select(key_of("usage_event")).to_series().to_list() == [record.key for record in here]
 
 
 def test_usage_and_outcome_of_an_item_lie_side_by_side(broker_address: str, topic: str) -> None:

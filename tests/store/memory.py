@@ -41,7 +41,7 @@ _PLACE = {"kpart": pl.Int64}
 _TEXTS = ("usage_topic_id", "items_topic_id", "reason")
 _HISTORY = pl.Struct({name: ITEM_SCHEMA[name] for name in ItemEvent._fields})
 _BOOKED = pl.Struct({"at": pl.Int64, **dict.fromkeys(("team", "tool", "model", "work_class"), pl.String)})
-_RAW_USAGE = {name: kind for name, kind in USAGE_SCHEMA.items() if name not in ("offset", "appended_at", "key")}
+_RAW_USAGE = {name: kind for name, kind in USAGE_SCHEMA.items() if name not in ("offset", "appended_at")}
 _IDENTITY = ("tenant", "event_id", "occurred_at")
 _USAGE_IDENTITY = (*_IDENTITY, "team", "tool", "model", "work_item_id", "session_id", "actor", "prompt_fingerprint")
 
