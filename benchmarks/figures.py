@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from statistics import median
 from typing import Final
@@ -40,6 +40,7 @@ class Figures:
     """One run. Rates count from the first record to the last; `warm`: the second half alone.
 
     `rss_mb`: the peak, in units of 10^6 bytes. `cpu_s_whole`: CPU seconds of everything from the start of the process on, start-up included.
+    `steps`: of a worker, CPU us per record by step; together with REST all of it.
     """
 
     events_per_cpu_s: float
@@ -47,6 +48,10 @@ class Figures:
     events_per_s: float
     rss_mb: float
     cpu_s_whole: float
+    steps: Mapping[str, float] = field(default_factory=dict)
+
+
+REST: Final = "fetching, event loop, libraries' threads"
 
 
 def read_line(line: str) -> dict[str, int] | None:
@@ -70,6 +75,12 @@ def figures(samples: Sequence[Sample], rss_bytes: int) -> Figures:
     return Figures(_rate(first, last, cpu=True), warm, _rate(first, last, cpu=False), rss_bytes / 1e6, last.cpu_s)
 
 
+def with_steps(found: Figures, records: int, cpu_s: Mapping[str, float]) -> Figures:
+    """The same with CPU seconds of steps as what they took of each of so many records."""
+    each = {step: 1e6 * seconds / records for step, seconds in cpu_s.items()}
+    return replace(found, steps=each | {REST: 1e6 / found.events_per_cpu_s - sum(each.values())})
+
+
 def _rate(first: Sample, last: Sample, *, cpu: bool) -> float:
     seconds = last.cpu_s - first.cpu_s if cpu else last.wall_s - first.wall_s
     return (last.records - first.records) / max(seconds, 1e-3)
@@ -90,4 +101,6 @@ def check(name: str, said: Mapping[str, int], expected: Expected, *, least: Sequ
 def summary(runs: Sequence[Figures], **facts: str | int) -> dict[str, object]:
     """Medians as plain numbers, the runs beside them: {"events_per_s": x, ..., "runs": {"events_per_s": [...]}}, and the facts."""
     by_measure = {name: [round(getattr(run, name), 1) for run in runs] for name in MEASURES}
-    return {**{name: median(values) for name, values in by_measure.items()}, **facts, "runs": by_measure}
+    steps = {step: round(median(run.steps.get(step, 0.0) for run in runs), 4) for step in runs[0].steps}
+    medians = {name: median(values) for name, values in by_measure.items()}
+    return {**medians, **facts, **({"steps": steps} if steps else {}), "runs": by_measure}

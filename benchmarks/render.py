@@ -6,6 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.figures import REST
 from benchmarks.screen import lead, ratio, rows
 
 BEGIN: Final = "<!-- written by `python -m benchmarks render` -->"
@@ -17,6 +18,8 @@ _NEW_PAGE: Final = (
 _WIDTH, _LEFT, _RIGHT, _BAR, _GAP = 860, 220, 90, 16, 12
 _COLOURS: Final = {"worker": "#0b6e4f", "limit": "#9aa5b1", "tokenworth": "#0b6e4f"}
 _OTHER: Final = "#c8553d"
+_LEAST_US: Final = 0.01
+"""Steps that take less are shown together."""
 
 
 def render(results: list[dict[str, Any]], docs: Path) -> list[Path]:
@@ -69,7 +72,27 @@ def section(result: dict[str, Any]) -> str:
             f"| {lead(title, figures, result)} | {runs} x {figures['events']:,} |"
         )
     lines += [f"| {name} | absent: {reason} | | | | | | |" for name, reason in result["absent"].items()]
-    return "\n".join([*lines, "", *(f"- {title}: {figures['configuration']}." for title, figures in found)])
+    lines += ["", *(f"- {title}: {figures['configuration']}." for title, figures in found)]
+    return "\n".join([*lines, *_steps(result.get("worker", {}).get("steps", {}))])
+
+
+def _steps(steps: dict[str, float]) -> list[str]:
+    """A table of where a worker's CPU time goes; nothing where it was not measured."""
+    if not steps:
+        return []
+    rest = steps.get(REST, 0.0)
+    shown = {step: us for step, us in sorted(steps.items(), key=lambda of: -of[1]) if us >= _LEAST_US and step != REST}
+    other = sum(steps.values()) - sum(shown.values()) - rest
+    cells = [*((f"`{step}`", us) for step, us in shown.items()), (REST, rest), ("other steps", other)]
+    return [
+        "",
+        "Where the worker's CPU time goes, end to end, as its metric `tokenworth_step_cpu_seconds_total` tells it:",
+        "",
+        "| step | us of CPU / event |",
+        "|---|--:|",
+        *(f"| {name} | {us:.2f} |" for name, us in cells),
+        f"| all | {sum(steps.values()):.2f} |",
+    ]
 
 
 def _spread(figures: dict[str, Any], name: str) -> str:

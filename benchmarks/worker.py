@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from benchmarks.figures import Figures, Refused, Sample, figures
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.figures import Figures, Refused, Sample, figures, with_steps
 from benchmarks.process import Tree
 from streams.agents.initialise import initialise
 from streams.agents.topics import delete_topics, end_offsets
 from streams.config import ALERTS_TOPIC, DEAD_TOPIC, PANES_TOPIC, WINDOWS_TOPIC, Settings
 from streams.events.keys import partition_of
+from streams.local.process import reserve_port
 from streams.local.stack import Stack
 from streams.local.traffic import TENANT
 from streams.store.client import connect
@@ -38,18 +43,17 @@ def run_worker(
     at = settings.model_copy(update={"clickhouse": f"{settings.clickhouse}_{number}", "group": f"bench-{number}"})
     initialise(at)
     client = connect(at.clickhouse)
+    env = {"TOKENWORTH_CLICKHOUSE": at.clickhouse, "TOKENWORTH_GROUP": at.group}
+    ports = [reserve_port("metrics_port") for _ in range(processes)]
     workers = [
-        stack.spawn(
-            f"worker-{number}-{process}",
-            WORKER,
-            env={"TOKENWORTH_CLICKHOUSE": at.clickhouse, "TOKENWORTH_GROUP": at.group},
-        )
-        for process in range(processes)
+        stack.spawn(f"worker-{number}-{process}", WORKER, env=env | {"TOKENWORTH_METRICS_PORT": str(port)})
+        for process, port in enumerate(ports)
     ]
     try:
         trees = [Tree(worker.pid) for worker in workers]
         wanted = sum(end_offsets(at).values())
         _wait(stack, lambda: _owned(client) == (at.partitions, processes))
+        before = _steps(ports)
         samples = [Sample(_covered(client, at.partitions), time.monotonic(), _cpu_s(trees))]
 
         def all_covered() -> bool:
@@ -60,7 +64,10 @@ def run_worker(
             return covered >= wanted
 
         _wait(stack, all_covered)
+        took = _steps(ports)
+        took.subtract(before)
         found = figures(samples, sum(tree.peak_rss_bytes() for tree in trees))
+        found = with_steps(found, samples[-1].records - samples[0].records, took)
         counts = read(client, "results/records").row(0, named=True)
         if counts["dead"] or counts["consumed"] != wanted:
             raise Refused(
@@ -77,6 +84,18 @@ def run_worker(
 
 def _cpu_s(trees: list[Tree]) -> float:
     return sum(tree.cpu_s() for tree in trees)
+
+
+def _steps(ports: Sequence[int]) -> Counter[str]:
+    """CPU seconds of the workers' threads by step."""
+    out: Counter[str] = Counter()
+    for port in ports:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as page:
+            for family in text_string_to_metric_families(page.read().decode()):
+                for sample in family.samples:
+                    if sample.name == "tokenworth_step_cpu_seconds_total":
+                        out[sample.labels["step"]] += sample.value  # type: ignore[assignment]  # a Counter of seconds
+    return out
 
 
 def _owned(client: Any) -> tuple[int, int]:

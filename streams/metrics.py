@@ -29,6 +29,7 @@ CounterName = Literal[
     "tokenworth_windows_written_total",
     "tokenworth_alert_transitions_total",
     "tokenworth_deliveries_total",
+    "tokenworth_step_cpu_seconds_total",
 ]
 GaugeName = Literal["tokenworth_lag_records", "tokenworth_state_rows", "tokenworth_watermark_age_seconds"]
 HistogramName = Literal["tokenworth_flush_seconds"]
@@ -76,6 +77,11 @@ COUNTERS: Final = (
         "tokenworth_deliveries_total",
         ("channel", "result"),
         "Attempts to send a notice of an alert by result: delivered, retry (it is tried again) or refused (somebody has to change something).",
+    ),
+    Metric(
+        "tokenworth_step_cpu_seconds_total",
+        ("step",),
+        "CPU seconds of the threads that compute and insert by step. The rest of process_cpu_seconds_total is fetching, the event loop, libraries' own threads.",
     ),
 )
 GAUGES: Final = (

@@ -179,26 +179,28 @@ class Context:
 
         def run() -> R:
             with self.health.computing(step.__name__):
-                return _caught(step, *args, **options)
+                return self._timed(step, *args, **options)
 
         return await asyncio.get_running_loop().run_in_executor(self._compute, run)
 
     async def prepare(self, step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Run a step that reads nothing but its arguments, beside the event loop and the agents' state."""
-        return await asyncio.get_running_loop().run_in_executor(self._insert, lambda: _caught(step, *args, **options))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._insert, lambda: self._timed(step, *args, **options)
+        )
 
     async def persist(self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
         """Run a store step until it succeeds; a failure that passes is retried while `alive`, then Fenced is raised.
 
         A step that has not come back by then is left to itself: its rows lie beyond the position, where nobody trusts them.
         """
-        return await self._retry(alive, step.__name__, self._insert, lambda: _caught(step, *args, **options))
+        return await self._retry(alive, step.__name__, self._insert, lambda: self._timed(step, *args, **options))
 
     async def persist_state(
         self, alive: Callable[[], bool], step: Callable[P, R], *args: P.args, **options: P.kwargs
     ) -> R:
         """Likewise for a step on the agents' state, which must be repeatable up to where it can fail."""
-        return await self._retry(alive, step.__name__, self._compute, lambda: _caught(step, *args, **options))
+        return await self._retry(alive, step.__name__, self._compute, lambda: self._timed(step, *args, **options))
 
     async def _retry(
         self, alive: Callable[[], bool], name: str, threads: ThreadPoolExecutor, step: Callable[[], R]
@@ -226,6 +228,14 @@ class Context:
                 finally:
                     attempt.cancel()
         raise Fenced("the partition was lost while the store was away")
+
+    def _timed(self, step: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        began = time.thread_time()
+        try:
+            return _caught(step, *args, **options)
+        finally:
+            name = step.__qualname__.replace(".<locals>", "")
+            self.metrics.add("tokenworth_step_cpu_seconds_total", time.thread_time() - began, step=name)
 
 
 def passes(error: Exception) -> bool:

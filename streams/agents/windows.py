@@ -348,9 +348,7 @@ class WindowAgent:
         while (frame := await self.context.persist_state(alive, next_windows)) is not None:
             rows = window_rows(frame, window_version(part.incarnation, part.next_offset), now)
             await self.context.persist(alive, self.context.sink.rows, "value_windows", rows)
-            await self.context.publish(
-                WINDOWS_TOPIC, await self.context.prepare(lambda: list(pack_windows(told(frame))))
-            )
+            await self.context.publish(WINDOWS_TOPIC, await self.context.prepare(_packed, frame))
             self._count(frame)
 
     def _check_in(self, parts: Sequence[Updates], reached: Mapping[int, WindowCheckpoint], now_us: int) -> None:
@@ -378,3 +376,8 @@ class WindowAgent:
         written = pl.when(pl.col("revision") > 0).then(pl.lit("revision")).otherwise(pl.col("status")).alias("written")
         for status, count in frame.group_by(written).len().iter_rows():
             self.context.metrics.add("tokenworth_windows_written_total", count, status=status)
+
+
+def _packed(frame: pl.DataFrame) -> list[tuple[bytes, bytes]]:
+    """The messages that tell windows."""
+    return list(pack_windows(told(frame)))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.figures import MEASURES, Figures, Refused, Sample, check, figures, read_line, summary
+from benchmarks.figures import MEASURES, REST, Figures, Refused, Sample, check, figures, read_line, summary, with_steps
 
 RIGHT = {"records": 4, "tokens": 10, "lines": 2, "panes": 3, "line_tokens": 9, "pane_tokens": 10}
 
@@ -69,3 +69,11 @@ def test_the_summary_holds_medians_beside_their_runs() -> None:
     assert isinstance(runs, dict)
     assert set(runs) == set(MEASURES)
     assert runs["events_per_cpu_s"] == [1.0, 9.0, 2.0]
+
+
+def test_the_steps_of_a_worker_come_to_all_of_its_time() -> None:
+    """What no step accounts for is the rest."""
+    found = with_steps(Figures(250_000.0, 0.0, 1.0, 1.0, 1.0), 1_000_000, {"decode": 1.0, "insert": 0.5})
+    assert found.steps == pytest.approx({"decode": 1.0, "insert": 0.5, REST: 2.5})
+    assert summary([found, found])["steps"] == pytest.approx(dict(found.steps))
+    assert "steps" not in summary([Figures(1.0, 1.0, 1.0, 1.0, 1.0)])

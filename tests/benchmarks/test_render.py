@@ -5,7 +5,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from benchmarks.catalog import LIMITS, PEER_SYSTEMS
-from benchmarks.figures import Figures
+from benchmarks.figures import REST, Figures
 from benchmarks.render import BEGIN, END, bars, render, section
 from benchmarks.run import WORKER, Options, results_of
 from benchmarks.traffic import Published
@@ -46,6 +46,15 @@ def test_every_system_has_a_row_and_what_is_absent_says_why() -> None:
     assert "| worker, end to end | 1,000 (1,000-1,000) | 2,000" in text
     assert "| flink 2.0.0 |" in text
     assert "| gone | absent: no Java |" in text
+
+
+def test_the_time_of_a_worker_is_told_by_step() -> None:
+    """Steps that take next to nothing are one row."""
+    result = stored()
+    result["worker"]["steps"] = {"decode": 1.5, "look": 0.001, REST: 0.5}
+    assert "| `decode` | 1.50 |" in section(result)
+    assert "`look`" not in section(result)
+    assert "| all | 2.00 |" in section(result)
 
 
 def test_the_plot_is_well_formed_and_has_a_bar_a_system() -> None:
