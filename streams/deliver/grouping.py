@@ -35,48 +35,52 @@ def _group(notices: Sequence[Notice]) -> Notice:
     }
     name = common.get("alertname", "alert").replace("_", " ")
     title = f"{name} is over in {len(notices)} teams" if resolved else f"{name} in {len(notices)} teams"
-    return _notice(
-        sorted(notices, key=_by_age),
-        common,
-        f"[{'resolved' if resolved else first.kind}] {title}",
-        _OVER if resolved else _NEXT,
-    )
+    members = sorted(notices, key=_by_age)
+    title = f"[{'resolved' if resolved else first.kind}] {title}"
+    return _notice(members, common, title, [_shown(one) for one in members], _OVER if resolved else _NEXT)
 
 
 def _digest(notices: Sequence[Notice]) -> Notice:
-    """What fires before what is over; as many as somebody reads are shown, all are members."""
+    """What fires before what is over; as many as somebody reads are shown, all are members. What began and ended since the last one is one line."""
     labels = {name: notices[0].labels.get(name, "") for name in ("kind", "tenant")}
     members = sorted(notices, key=lambda one: (one.event == "resolved", *_by_age(one)))
-    over = sum(one.event == "resolved" for one in members)
-    counts = [f"{len(members) - over} to look at" if over < len(members) else "", f"{over} over" if over else ""]
-    title = f"[digest] {labels['tenant']}: {', '.join(filter(None, counts))}"
-    return _notice(members, labels, title, _OVER if over == len(members) else _NEXT_OF_DIGEST)
-
-
-def _notice(members: Sequence[Notice], labels: Mapping[str, str], title: str, next_step: str) -> Notice:
-    ids = json.dumps(sorted(one.id for one in members)).encode()
-    shown = [
-        (one.labels.get("team") or "no team", dict(one.facts).get("What", one.title)) for one in members[:TOGETHER]
+    begun = {_by_age(one): one for one in members if one.event != "resolved"}
+    ended = {_by_age(one) for one in members if one.event == "resolved"}
+    fires = [_shown(one) for key, one in begun.items() if key not in ended]
+    over = [
+        _shown(begun[_by_age(one)], " (over)") if _by_age(one) in begun else _shown(one)
+        for one in members
+        if one.event == "resolved"
     ]
-    more = len(members) - len(shown)
-    events = {one.event for one in members}
+    counts = [f"{len(fires)} to look at" if fires else "", f"{len(over)} over" if over else ""]
+    title = f"[digest] {labels['tenant']}: {', '.join(filter(None, counts))}"
+    return _notice(members, labels, title, [*fires, *over], _NEXT_OF_DIGEST if fires else _OVER)
+
+
+def _notice(
+    members: Sequence[Notice], labels: Mapping[str, str], title: str, facts: Sequence[tuple[str, str]], next_step: str
+) -> Notice:
+    ids = json.dumps(sorted(one.id for one in members)).encode()
+    more = [("And", f"{len(facts) - TOGETHER} more")] if len(facts) > TOGETHER else []
+    ended = {_by_age(one) for one in members if one.event == "resolved"}
+    fires = any(_by_age(one) not in ended for one in members)
     return Notice(
-        event="firing" if "firing" in events else members[0].event,
+        event=members[0].event if fires else "resolved",
         fingerprint=fingerprint(labels),
         id=f"{fingerprint(labels)}.{xxhash.xxh64_hexdigest(ids)}",
         labels=labels,
         title=title,
-        facts=(
-            *shown,
-            *([("And", f"{more} more")] if more else []),
-            ("Tenant", labels.get("tenant", "")),
-            ("Next", next_step),
-        ),
+        facts=(*facts[:TOGETHER], *more, ("Tenant", labels.get("tenant", "")), ("Next", next_step)),
         starts_at=min(one.starts_at for one in members),
-        ends_at=0 if "firing" in events else max(one.ends_at for one in members),
+        ends_at=0 if fires else max(one.ends_at for one in members),
         told_at=max(one.told_at for one in members),
         members=tuple(members),
     )
+
+
+def _shown(notice: Notice, ending: str = "") -> tuple[str, str]:
+    """The team and what is said of it."""
+    return notice.labels.get("team") or "no team", dict(notice.facts).get("What", notice.title) + ending
 
 
 def _by_age(notice: Notice) -> tuple[int, str]:

@@ -8,7 +8,8 @@ channel that shows who has taken it on gets a third, acknowledged:
 3. the resolved notice is due once the firing one was delivered; it needs no row before, for the alert's own row says that it is over
 4. what is silenced or inhibited, or finds nobody at work, waits with its row; if it is over by then, the row says that it is
    dropped. What was told, or may have been, is told to be over
-5. digests of a tenant wait for the next working day and then for each other: one message a channel and day, with all since the last
+5. digests of a tenant wait for the next working day and then for each other: one message a channel and day, with all since the last. One
+   that has ended by then has both of its notices in it
 """
 
 from __future__ import annotations
@@ -146,7 +147,8 @@ def due(
             if muted and delivery.event == "firing" and not known_and_refreshed:
                 continue
             if bundled:
-                digests[alert.tenant, policy.name].append(one)
+                over = _unsent(alert, "resolved", deliveries, policy, now_us) if delivery.event == "firing" else None
+                digests[alert.tenant, policy.name] += [one] if alert.open or over is None else [one, Due(alert, over)]
             elif delivery.due_at <= now_us and (policy.refreshed or not asleep):
                 found.append(one)
     if digests:

@@ -76,11 +76,18 @@ def test_what_comes_later_waits_for_the_next_working_day() -> None:
     assert sent(later, stored, friday + 3 * DAY) == [["ads resolved", "web firing"]]
 
 
-def test_an_episode_that_was_over_before_it_was_told_takes_two_days() -> None:
+def test_an_episode_that_was_over_before_it_was_told_is_in_one_message() -> None:
     stored = waiting([digest("ads", MONDAY - 2 * DAY)])
     over = [digest("ads", MONDAY - 2 * DAY, MONDAY)]
-    assert sent(over, stored, OPEN) == [["ads firing"]]
-    assert sent(over, stored, OPEN + HOUR) == []
+    assert sent(over, stored, OPEN) == [["ads firing", "ads resolved"]]
+    assert sent(over, stored, OPEN + DAY) == []
+
+
+def test_one_that_ends_after_the_day_began_is_over_the_next_day() -> None:
+    stored = waiting([digest("ads", OPEN - HOUR)])
+    over = [digest("ads", OPEN - HOUR, OPEN + HOUR)]
+    assert sent(over, stored, OPEN + 2 * HOUR) == [["ads firing"]]
+    assert sent(over, stored, OPEN + 3 * HOUR) == []
     assert sent(over, stored, OPEN + DAY) == [["ads resolved"]]
 
 
@@ -180,6 +187,19 @@ def test_a_long_digest_shows_as_many_as_somebody_reads() -> None:
     assert len(many.facts) == TOGETHER + 3
     dues = [Due(digest(f"t{n}"), Delivery(str(n), 0, "firing", "x")) for n in range(TOGETHER + 5)]
     assert [len(message) for message in messages(dues, policy())] == [TOGETHER + 5]
+
+
+def test_what_began_and_ended_since_the_last_one_is_one_line() -> None:
+    both = [
+        notice(replace(digest("ads"), state="firing"), "1", OPEN),
+        notice(digest("ads", MONDAY, MONDAY + HOUR), "2", OPEN),
+    ]
+    told = grouped(both)
+    assert (told.title, told.event, told.ends_at) == ("[digest] acme: 1 over", "resolved", MONDAY + HOUR)
+    assert [fact for fact in told.facts if fact[0] == "ads"] == [
+        ("ads", "ads reopened 12 of 60 items in 28 days, 20 %, 5 % in the 28 days before (over)")
+    ]
+    assert [one.event for one in told.members] == ["firing", "resolved"]
 
 
 def test_one_that_is_over_alone_says_so() -> None:
