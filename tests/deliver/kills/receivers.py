@@ -64,6 +64,10 @@ class Moody:
                 self.told += notices
             return mood
 
+    def over(self) -> set[tuple[str, int]]:
+        """Episodes whose end it has been told."""
+        return {(one.fingerprint, one.begun) for one in list(self.told) if one.event == "resolved"}
+
     def _mood(self, number: int) -> Mood:
         if self.calm:
             return "well"

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ STEPS_A_LIFE: Final = 3
 STEP_S: Final = 0.6
 LIFE_S: Final = 20.0
 """The longest life: a moment that was drawn may never come, because nothing is sent."""
-SETTLE_S: Final = 120.0
+SETTLE_S: Final = 60.0
 CHANNEL: Final = """
 [[channel]]
 name = "{kind}"
@@ -226,13 +226,14 @@ def _secrets() -> dict[str, str]:
     return {"SIGNING_SECRET": SIGNING_KEY, "ROUTING_KEY": ROUTING_KEY}
 
 
-def _settle(last: Watched, receivers: Iterable[Moody], story: Story) -> None:
-    """Block until each receiver has been told of each episode's end."""
-    began = time.monotonic()
-    while any({(t.fingerprint, t.begun) for t in one.told if t.event == "resolved"} != story.episodes for one in receivers):  # fmt: skip
-        left = {one.kind: len(story.episodes) - len({(t.fingerprint, t.begun) for t in one.told if t.event == "resolved"}) for one in receivers}  # fmt: skip
+def _settle(last: Watched, receivers: Sequence[Moody], story: Story) -> None:
+    """Block until each receiver has been told of each episode's end. Fails when nobody has been told anything for SETTLE_S."""
+    since, before = time.monotonic(), -1
+    while left := {one.kind: len(untold) for one in receivers if (untold := story.episodes - one.over())}:
         assert last.child.exit_code is None, last.child.log_tail()
-        assert time.monotonic() - began < SETTLE_S, f"untold: {left}\n{last.child.log_tail()}"
+        if (told := sum(len(one.told) for one in receivers)) != before:
+            since, before = time.monotonic(), told
+        assert time.monotonic() - since < SETTLE_S, f"untold: {left}\n{last.child.log_tail()}"
         time.sleep(0.1)
 
 
