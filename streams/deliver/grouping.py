@@ -80,7 +80,8 @@ def _notice(
 
 def _shown(notice: Notice, ending: str = "") -> tuple[str, str]:
     """The team and what is said of it."""
-    return notice.labels.get("team") or "no team", dict(notice.facts).get("What", notice.title) + ending
+    team = notice.labels.get("team", "")
+    return team or "no team", dict(notice.facts).get("What", notice.title).removeprefix(f"{team} ") + ending
 
 
 def _by_age(notice: Notice) -> tuple[int, str]:

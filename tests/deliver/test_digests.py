@@ -176,7 +176,7 @@ def test_receivers_see_what_fires_and_what_is_over(kind: ChannelKind) -> None:
         case _:
             text = str(found)
             assert "[digest] acme: 2 to look at, 1 over" in text
-            assert "*ads*  ads reopened 12 of 60 items" in text
+            assert "*ads*  reopened 12 of 60 items" in text
             assert "*web*  no longer so: web reopened" in text
 
 
@@ -197,7 +197,7 @@ def test_what_began_and_ended_since_the_last_one_is_one_line() -> None:
     told = grouped(both)
     assert (told.title, told.event, told.ends_at) == ("[digest] acme: 1 over", "resolved", MONDAY + HOUR)
     assert [fact for fact in told.facts if fact[0] == "ads"] == [
-        ("ads", "ads reopened 12 of 60 items in 28 days, 20 %, 5 % in the 28 days before (over)")
+        ("ads", "reopened 12 of 60 items in 28 days, 20 %, 5 % in the 28 days before (over)")
     ]
     assert [one.event for one in told.members] == ["firing", "resolved"]
 
