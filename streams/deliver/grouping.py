@@ -44,13 +44,14 @@ def _digest(notices: Sequence[Notice]) -> Notice:
     """What fires before what is over; as many as somebody reads are shown, all are members. What began and ended since the last one is one line."""
     labels = {name: notices[0].labels.get(name, "") for name in ("kind", "tenant")}
     members = sorted(notices, key=lambda one: (one.event == "resolved", *_by_age(one)))
-    begun = {_by_age(one): one for one in members if one.event != "resolved"}
-    ended = {_by_age(one) for one in members if one.event == "resolved"}
-    fires = [_shown(one) for key, one in begun.items() if key not in ended]
+    episodes: dict[tuple[int, str], list[Notice]] = {}
+    for one in members:
+        episodes.setdefault(_by_age(one), []).append(one)
+    fires = [_shown(first) for first, *ended in episodes.values() if not ended and first.event != "resolved"]
     over = [
-        _shown(begun[_by_age(one)], " (over)") if _by_age(one) in begun else _shown(one)
-        for one in members
-        if one.event == "resolved"
+        _shown(first, " (over)" if ended else "")
+        for first, *ended in episodes.values()
+        if ended or first.event == "resolved"
     ]
     counts = [f"{len(fires)} to look at" if fires else "", f"{len(over)} over" if over else ""]
     title = f"[digest] {labels['tenant']}: {', '.join(filter(None, counts))}"

@@ -12,7 +12,7 @@ from tests.deliver.kills.run import Options, ends, judged, run
 
 @pytest.mark.timeout(240)
 def test_each_episode_is_told_in_order_and_shows_as_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = run(Options(seed=1, killing_s=35.0), tmp_path)
+    found = run(Options(seed=1, killing_s=30.0), tmp_path)
     with capsys.disabled():
         print(f"\n{found}")
     assert found.problems == []
