@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -112,9 +113,31 @@ def test_services_restart_and_rotate_their_logs(service: str) -> None:
 @pytest.mark.parametrize("service", sorted(set(SERVICES) - {"init"}))
 def test_services_that_stay_are_bounded_and_checked(service: str) -> None:
     assert memory_bytes(service) >= BYTES["g"]
-    assert (
-        "test" in SERVICES[service].get("healthcheck", {}) or service in WORKERS
-    )  # a worker has the check of its image
+    if service != "verify":  # an alert tells when it does not do its work
+        assert (
+            "test" in SERVICES[service].get("healthcheck", {}) or service in WORKERS
+        )  # a worker has the check of its image
+
+
+@pytest.mark.parametrize(
+    ("now", "waits_s"),
+    [("2026-01-31 01:59:59", 1), ("2026-01-31 02:00:00", 86_400), ("2026-01-31 14:00:00", 12 * 3600)],
+)
+def test_results_are_verified_each_night(now: str, waits_s: int, tmp_path: Path) -> None:
+    at = int(datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp())
+    ran = tmp_path / "ran"
+    for name, does in {
+        "date": f"echo {at}",
+        "sleep": f'echo "sleep $1" >> {ran}; test "$(wc -l < {ran})" -lt 4',  # the third night does not come
+        "tokenworth-entrypoint": f'echo "$@" >> {ran}; exit 1',  # a difference does not end it
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    service = SERVICES["verify"]
+    command = [*service["entrypoint"], *(part.replace("$$", "$") for part in service["command"])]
+    subprocess.run(command, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"}, check=False, timeout=30)
+    assert ran.read_text().splitlines() == [f"sleep {waits_s}", "verify"] * 2 + [f"sleep {waits_s}"]
+    assert service["depends_on"]["init"] == {"condition": "service_completed_successfully"}
 
 
 def test_order_of_the_start() -> None:

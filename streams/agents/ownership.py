@@ -59,11 +59,13 @@ class Ownership:
         return {tp: seat for agent in self.agents for tp, seat in agent.seats(tps).items()}
 
     async def take_over(self, app: Any) -> None:
-        """After a rebalance: every agent takes over its partitions. Gives up quietly when the next rebalance has begun."""
+        """After a rebalance: every agent takes over its partitions. Gives up quietly when the next rebalance has begun, or has ended: this may be
+        called in the middle of one, whose assignment is then taken over by the call that follows it."""
         rebalance, tenure = app.rebalancing_count, app.consumer.tenure
 
         def alive() -> bool:
-            return bool(app.rebalancing_count == rebalance and not app.should_stop)
+            same = app.rebalancing_count == rebalance and app.consumer.tenure == tenure
+            return bool(same and not app.should_stop)
 
         while alive():
             try:

@@ -148,6 +148,10 @@ class ChannelPolicy:
         """Whether what begins together goes out as one message: where no key makes one thing of one alert."""
         return self.kind not in ("alertmanager", "pagerduty")
 
+    def bundles(self, kind: str) -> bool:
+        """Whether alerts of this kind come as one message a tenant and working day."""
+        return kind == "digest" and self.groups
+
     @property
     def acknowledges(self) -> bool:
         """Whether it shows that somebody has taken an alert on."""

@@ -8,11 +8,14 @@ channel that shows who has taken it on gets a third, acknowledged:
 3. the resolved notice is due once the firing one was delivered; it needs no row before, for the alert's own row says that it is over
 4. what is silenced or inhibited, or finds nobody at work, waits with its row; if it is over by then, the row says that it is
    dropped. What was told, or may have been, is told to be over
+5. digests of a tenant wait for the next working day and then for each other: one message a channel and day, with all since the last. One
+   that has ended by then has both of its notices in it
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple
 
@@ -38,6 +41,8 @@ TOGETHER: Final = 20
 
 Status = Literal["due", "sent", "failed", "dropped"]
 Key = tuple[str, int, Event, str]
+_Digest = tuple[str, str]
+"""Tenant and channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,7 @@ def dropped(
 
 
 def due(
-    alerts: Iterable[Alert],
+    alerts: Collection[Alert],
     deliveries: Mapping[Key, Delivery],
     policies: Iterable[ChannelPolicy],
     now_us: int,
@@ -125,6 +130,7 @@ def due(
     only where its beginning was expected or told. Episodes of one fingerprint come one after the other: the end of the first would close the
     second where the fingerprint is the key."""
     policies, found, waiting = list(policies), list[Due](), set[tuple[str, str]]()
+    digests: defaultdict[_Digest, list[Due]] = defaultdict(list)
     for alert in sorted(alerts, key=lambda alert: alert.started_at):
         if not alert.deliver or not alert.fired_at or alert.state == "inactive":
             continue
@@ -136,22 +142,36 @@ def due(
             if delivery is None or about in waiting or not policy.wants(alert.kind, alert.team, alert.tenant):
                 continue
             waiting.add(about)
+            one, bundled = Due(_as(alert, delivery.event), delivery), policy.bundles(alert.kind)
             known_and_refreshed = policy.refreshed and delivery.sent_at
-            if (asleep and not policy.refreshed) or (muted and delivery.event == "firing" and not known_and_refreshed):
+            if muted and delivery.event == "firing" and not known_and_refreshed:
                 continue
-            if delivery.due_at <= now_us:
-                found.append(Due(_as(alert, delivery.event), delivery))
+            if bundled:
+                over = _unsent(alert, "resolved", deliveries, policy, now_us) if delivery.event == "firing" else None
+                digests[alert.tenant, policy.name] += [one] if alert.open or over is None else [one, Due(alert, over)]
+            elif delivery.due_at <= now_us and (policy.refreshed or not asleep):
+                found.append(one)
+    if digests:
+        found += _ready(digests, _last_digests(alerts, deliveries), quiet.working_day(now_us), now_us)
     return sorted(found, key=lambda one: (-urgency(one.alert.kind), one.alert.fired_at, one.delivery.key))
 
 
 def messages(dues: Iterable[Due], policy: ChannelPolicy) -> list[list[Due]]:
-    """What goes out as one message each, in the order of their first: for a channel that groups, what a tenant's rule tells at the same time."""
+    """What goes out as one message each, in the order of their first: for a channel that groups, what a tenant's rule tells at the same time, and
+    the digest of a tenant."""
     found: dict[object, list[Due]] = {}
     for one in dues:
         alert, delivery = one
-        same = (alert.tenant, alert.rule, delivery.event) if policy.groups else delivery.key
+        same: object = (alert.tenant, alert.rule, delivery.event) if policy.groups else delivery.key
+        if policy.bundles(alert.kind):
+            same = alert.tenant
         found.setdefault(same, []).append(one)
-    return [group[at : at + TOGETHER] for group in found.values() for at in range(0, len(group), TOGETHER)]
+    return [
+        group[at : at + most]
+        for group in found.values()
+        for most in [len(group) if policy.bundles(group[0].alert.kind) else TOGETHER]
+        for at in range(0, len(group), most)
+    ]
 
 
 def after(delivery: Delivery, outcome: Outcome, now_us: int, jitter: float, repeat_s: int) -> Delivery:
@@ -208,6 +228,32 @@ def _next(
     if not firing.sent_at:
         return firing if firing.status == "due" else None  # refused or dropped: there is nothing to take back
     return _unsent(alert, "resolved", deliveries, policy, now_us)
+
+
+def _ready(
+    digests: Mapping[_Digest, Iterable[Due]], last: Mapping[_Digest, int], began: int, now_us: int
+) -> Iterator[Due]:
+    """The notices of each digest that is due: of all that changed before the working day `began`, unless it was sent since, or waits to be
+    tried again as a whole."""
+    for digest, dues in digests.items():
+        tried = [one for one in dues if one.delivery.failures and one.delivery.status == "due"]
+        if last.get(digest, 0) >= began or any(one.delivery.due_at > now_us for one in tried):
+            continue
+        for one in dues:
+            changed_at = one.alert.resolved_at if one.delivery.event == "resolved" else one.alert.fired_at
+            if changed_at < began and one.delivery.due_at <= now_us:
+                yield one
+
+
+def _last_digests(alerts: Iterable[Alert], deliveries: Mapping[Key, Delivery]) -> dict[_Digest, int]:
+    """When each digest was last sent (us)."""
+    tenants = {(alert.fingerprint, alert.started_at): alert.tenant for alert in alerts if alert.kind == "digest"}
+    found: dict[_Digest, int] = {}
+    for delivery in deliveries.values():
+        tenant = tenants.get((delivery.fingerprint, delivery.started_at))
+        if tenant is not None:
+            found[tenant, delivery.channel] = max(found.get((tenant, delivery.channel), 0), delivery.sent_at)
+    return found
 
 
 def _unsent(

@@ -12,6 +12,7 @@ _TITLES: Final = {
     "results_late": "results are late",
     "dead_letters": "many records cannot be used",
     "verify_mismatch": "stored results differ from the raw events",
+    "verify_overdue": "its results are no longer verified",
     "unpriced_model": "models without a price",
     "broken_hook": "usage of many teams names no work item",
     "completions_silent": "no completions come",
@@ -27,6 +28,8 @@ _NEXT: Final = {
     "dead_letters": "`tokenworth doctor` shows the reasons, table dead_letters each record. Usually a publisher began to send another schema: tell who "
     "runs it. What was refused counts nowhere until it is sent again.",
     "verify_mismatch": "`tokenworth verify` names the rows; `tokenworth rebuild` makes them again from the raw events. Please report it: it is a defect.",
+    "verify_overdue": "Run `tokenworth verify`, and see why the nightly one (service `verify`, or your scheduler) did not come to its end. Until then nobody "
+    "would notice a wrong result.",
     "unpriced_model": "Add the models to the price book: `tokenworth rules apply --prices FILE`. Until then they cost what its default line says.",
     "broken_hook": "Look at what names work items for all of them, such as a hook, a gateway or a rule for branch names. Tickets of the single teams "
     "are held back meanwhile: `{alerts}`.",

@@ -58,6 +58,11 @@ class Quiet:
         opens_at = calendar.opens_at(now_us)
         return opens_at if opens_at > now_us else 0
 
+    def working_day(self, now_us: int) -> int:
+        """When the working day of the teams without a calendar of their own began (us), `now_us` if they always work; 0 outside of it."""
+        calendar = calendar_of(self.calendars, "")
+        return calendar.began_at(now_us) if calendar else now_us
+
     def acknowledged(self, alert: Alert, now_us: int) -> Acknowledgement | None:
         """Who has taken this episode on."""
         found = self.acknowledgements.get((alert.fingerprint, alert.started_at))

@@ -55,6 +55,7 @@ class Signed(HttpChannel):
 
 def _data(notice: Notice) -> dict[str, Any]:
     return {
+        "id": notice.id,
         "fingerprint": notice.fingerprint,
         "title": notice.title,
         "labels": dict(notice.labels),

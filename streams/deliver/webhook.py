@@ -16,7 +16,8 @@ class Webhook(HttpChannel):
     """One message has one alert, a group of its own, or what grouping.py has put together."""
 
     def body(self, notice: Notice) -> dict[str, Any]:
-        named = {name: notice.labels[name] for name in ("tenant", "alertname") if name in notice.labels}
+        by = ("tenant", "alertname") if "alertname" in notice.labels else ("tenant", "kind")
+        named = {name: notice.labels[name] for name in by if name in notice.labels}
         by_name = ", ".join(f'{name}="{value}"' for name, value in named.items())
         return {
             "version": "4",

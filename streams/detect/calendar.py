@@ -45,6 +45,13 @@ class Calendar:
                 return max(at_us, begin)
         return at_us + 731 * 86_400_000_000
 
+    def began_at(self, at_us: int) -> int:
+        """When the working day began that this instant belongs to (us); 0 outside working hours."""
+        if self.opens_at(at_us) != at_us:
+            return 0
+        zone = ZoneInfo(self.timezone)
+        return _micros((_EPOCH + timedelta(microseconds=at_us)).astimezone(zone).date(), self.begin, zone)
+
 
 def calendar_of(calendars: Iterable[Calendar], team: str) -> Calendar | None:
     """The one that names the team, else the first for all."""

@@ -130,6 +130,10 @@ def _differs(f: Finding) -> str:
     return f"found {f.amount:,} stored rows that differ from what the raw events say: {_listed(f.names)}"
 
 
+def _overdue(f: Finding) -> str:
+    return f"last compared its results with the raw events {f.amount:,} hours ago"
+
+
 def _hook(f: Finding) -> str:
     return f"loses the work items of the AI usage of {f.amount} teams at once: {_listed(f.names)}"
 
@@ -162,6 +166,7 @@ PROBES: Final = (
     Probe("results_late", "page", "15m", "milli_minutes", MINUTE_US, 15 * MINUTE_US, 5 * MINUTE_US, _late),
     Probe("dead_letters", "page", "15m", "per_mille", MINUTE_US, 0, 15 * MINUTE_US, _dead),
     Probe("verify_mismatch", "page", "24h", "rows", MINUTE_US, 0, 0, _differs),
+    Probe("verify_overdue", "ticket", "24h", "hours", HOUR_US, 0, 0, _overdue),
     Probe("unpriced_model", "ticket", "24h", "per_mille", HOUR_US, 0, 6 * HOUR_US, _unpriced),
     Probe(
         "broken_hook", "ticket", "24h", "teams", MINUTE_US, 0, 8 * HOUR_US, _hook

@@ -34,6 +34,18 @@ def clickhouse_hangs_at_take_over() -> None:
     Ownership.take_over = take_over  # type: ignore[method-assign]
 
 
+def take_over_begins_late() -> None:
+    """The first take-over begins when the next rebalance has begun, too: whoever joins is busy, and others come and go."""
+    original = Ownership.take_over
+
+    async def take_over(self: Ownership, app: Any) -> None:
+        while app.rebalancing_count < 2:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.001)
+        await original(self, app)
+
+    Ownership.take_over = take_over  # type: ignore[method-assign]
+
+
 def take_over_raises() -> None:
     """The last agent cannot take over."""
 

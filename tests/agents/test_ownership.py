@@ -123,6 +123,22 @@ async def test_the_next_rebalance_ends_a_take_over(owner: Ownership, agents: lis
     assert not owner.health.taken_over
 
 
+async def test_a_take_over_that_begins_in_the_middle_of_a_rebalance_ends_with_it(
+    owner: Ownership, agents: list[Agent]
+) -> None:
+    """The count of rebalances moves when one begins, and partitions are assigned at its end: what is taken over in between is of yesterday."""
+    group = Group()
+
+    def assigned() -> None:
+        group.tenure += 1
+        refused()
+
+    agents[0].answers = [refused, assigned, refused]
+    await asyncio.wait_for(owner.take_over(group), 5)
+    assert agents[0].taken == 2
+    assert not owner.health.taken_over
+
+
 async def test_so_does_the_end_of_the_worker(owner: Ownership, agents: list[Agent]) -> None:
     group = Group()
 

@@ -58,6 +58,21 @@ def test_it_is_the_first_working_minute_that_the_wall_clock_shows(at: datetime, 
     assert calendar.opens_at(round(at.timestamp() * 1e6)) == round(found.timestamp() * 1e6)
 
 
+@pytest.mark.parametrize(
+    ("at", "began"),
+    [
+        ("2026-01-30T12:00", "2026-01-30T06:30"),
+        ("2026-01-30T06:30", "2026-01-30T06:30"),
+        ("2026-01-30T06:29", ""),
+        ("2026-01-30T20:00", ""),
+        ("2026-01-31T12:00", ""),
+    ],
+)
+def test_a_working_day_began(at: str, began: str) -> None:
+    calendar = parse_calendar({"timezone": "Europe/Berlin", "hours": "07:30-21:00"})
+    assert calendar.began_at(us(at)) == (us(began) if began else 0)
+
+
 def test_a_calendar_of_holidays_only_ends_the_search() -> None:
     days = [f"2026-{month:02}-{day:02}" for month in range(1, 13) for day in range(1, 29)]
     assert parse_calendar({"days": "mon", "holidays": days}).opens_at(us("2026-01-05")) > us("2026-01-12")

@@ -88,6 +88,21 @@ def test_a_verification_that_found_a_difference_is_told_until_one_finds_none(mig
     assert found(migrated, "verify_mismatch", now_us // 1_000_000 + 5) == []
 
 
+def test_a_verification_that_no_longer_runs_is_told_until_one_does(migrated: Client) -> None:
+    assert found(migrated, "verify_overdue") == []  # it never did
+    put(migrated, "verifications", [{"verified_at": NOW - 36 * 3600, "compared": 9}])
+    assert found(migrated, "verify_overdue") == []
+    [overdue] = found(migrated, "verify_overdue", NOW + 3600)
+    assert (overdue.value, overdue.amount, overdue.threshold) == (37, 37, 36)
+    put(migrated, "verifications", [{"verified_at": NOW, "compared": 9}])
+    assert found(migrated, "verify_overdue", NOW + 3600) == []
+    fired = judged(BY_NAME["verify_overdue"], [], [overdue], NOW * 1_000_000)
+    Sink(ClickHouseInserts(migrated), "test").rows("alerts", alert_rows(fired))
+    assert migrated.query("SELECT rule, kind, state FROM v_alerts").result_rows == [
+        ("verify_overdue", "ticket", "firing")
+    ]
+
+
 def window(grouping: str, size: str, end: int, **measures: Any) -> dict[str, Any]:
     return {
         "tenant": "acme",
