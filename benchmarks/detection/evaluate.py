@@ -55,6 +55,10 @@ def table(out: dict[str, Any]) -> str:
         f"  {kind:20}{_figures(of['recall'])}{_figure(of['median_delay_h'], 10)}{_figure(of['median_delay_h_but_weak'], 10)}"
         for kind, of in out["patterns"].items()
     ]
+    lines += [
+        f"  {kind + ' (digest)':20}{_figure(of['recall'], 9)}{_figure(of['median_delay_h'], 29)}"
+        for kind, of in out["digests"].items()
+    ]
     lines += ["", f"{'rule':22}{'true':>9}{'false':>10}{'precision':>11}{'delay h':>10}"]
     lines += [
         f"  {rule:20}{of['true']:9}{of['false']:10}{_figure(of['precision'], 11)}{_figure(out['median_delay_h'][rule], 10)}"
@@ -64,6 +68,7 @@ def table(out: dict[str, Any]) -> str:
         "",
         f"false pages per 1,000 team-days {out['false_pages_per_1000_team_days']:.2f}",
         f"false tickets per 60 team-days {out['false_tickets_per_60_team_days']:.2f}",
+        f"false digests per 60 team-days {out['false_digests_per_60_team_days']:.2f}",
         "false alerts by what happened before: "
         + (", ".join(f"{k} {n}" for k, n in out["false_after"].items()) or "none"),
     ]

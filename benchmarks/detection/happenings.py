@@ -25,6 +25,8 @@ RULES: Final[dict[str, tuple[str, ...]]] = {
     "dead_feed": ("feed_silent",),
 }
 """The patterns, and the rules of which at least one must tell each."""
+DIGESTS: Final[dict[str, tuple[str, ...]]] = {"bulk_close": ("completion_surge",)}
+"""What must make neither page nor ticket, but is worth a line in a digest of these rules."""
 _DAYS: Final[dict[str, tuple[float, float]]] = {
     "agent_loop": (1.5 / 24, 8 / 24),
     "spend_up": (7, 14),

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from benchmarks.detection.happenings import APART, FIRST_CELL, RULES, STRENGTHS, Happening
+from benchmarks.detection.happenings import APART, DIGESTS, FIRST_CELL, RULES, STRENGTHS, Happening
 from benchmarks.detection.scenarios import Scenario
 from benchmarks.detection.teams import CELL_US, DAY, T0_US
 from streams.detect.alert import Alert
@@ -53,10 +53,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`true`: every alert that begins in an episode of its team, whatever its rule; `episodes` need one of their own rules."""
+    """`true`: every alert that begins in an episode of its team, whatever its rule; `episodes` need one of their own rules.
+
+    `digests`: what is worth a digest, told by one of its rules; any other alert about it is false.
+    """
 
     team_days: int
     episodes: tuple[Told, ...]
+    digests: tuple[Told, ...]
     false: tuple[Told, ...]
     true: tuple[Alert, ...]
 
@@ -69,6 +73,11 @@ def score(scenario: Scenario, alerts: Iterable[Alert]) -> Score:
     for alert in sorted(alerts, key=lambda alert: alert.window_end):
         around = [h for h in scenario.happenings if h.team == names[alert.team] and _covers(h, alert)]
         episodes = [happening for happening in around if happening.rules]
+        digest = next((h for h in around if alert.rule in DIGESTS.get(h.kind, ())), None)
+        if digest:
+            found.setdefault(digest, alert)
+            true.append(alert)
+            continue
         if not episodes:
             false.append(Told(_context(scenario, names[alert.team], alert), alert))
             continue
@@ -78,7 +87,8 @@ def score(scenario: Scenario, alerts: Iterable[Alert]) -> Score:
                 found.setdefault(episode, alert)
     told = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.rules)
     judged_days = (scenario.days * DAY - FIRST_CELL) // DAY
-    return Score(judged_days * len(scenario.teams), told, tuple(false), tuple(true))
+    digests = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.kind in DIGESTS)
+    return Score(judged_days * len(scenario.teams), told, digests, tuple(false), tuple(true))
 
 
 def _covers(happening: Happening, alert: Alert) -> bool:
@@ -101,6 +111,7 @@ def pooled(scores: Sequence[Score]) -> Score:
     return Score(
         sum(one.team_days for one in scores),
         tuple(told for one in scores for told in one.episodes),
+        tuple(told for one in scores for told in one.digests),
         tuple(told for one in scores for told in one.false),
         tuple(alert for one in scores for alert in one.true),
     )
@@ -113,7 +124,7 @@ def figures(result: Score) -> dict[str, Any]:
     rules = sorted(
         {a.rule for a in result.true}
         | {t.alert.rule for t in result.false if t.alert}
-        | {r for of in RULES.values() for r in of}
+        | {r for kinds in (RULES, DIGESTS) for of in kinds.values() for r in of}
     )
     return {
         "team_days": result.team_days,
@@ -121,7 +132,9 @@ def figures(result: Score) -> dict[str, Any]:
         "episodes": {of: sum(t.happening is not None and t.happening.strength == of for t in result.episodes) for of in STRENGTHS},
         "false_pages_per_1000_team_days": round(1000 * pages / result.team_days, 3),
         "false_tickets_per_60_team_days": round(60 * tickets / result.team_days, 3),
-        "median_delay_h": {rule: delay([t for t in result.episodes if t.alert and t.alert.rule == rule]) for rule in rules},
+        "median_delay_h": {
+            rule: delay([t for t in (*result.episodes, *result.digests) if t.alert and t.alert.rule == rule]) for rule in rules
+        },
         "rules": {
             rule: {"true": true, "false": false, "precision": round(true / (true + false), 3) if true + false else None}
             for rule in rules
@@ -138,17 +151,23 @@ def figures(result: Score) -> dict[str, Any]:
             for kind in RULES
             if (of := [t for t in result.episodes if t.happening and t.happening.kind == kind]) is not None
         },
+        "digests": {
+            kind: {"episodes": len(of), "told": sum(t.alert is not None for t in of), "recall": _part(of), "median_delay_h": delay(of)}
+            for kind in DIGESTS
+            if (of := [t for t in result.digests if t.happening and t.happening.kind == kind]) is not None
+        },
+        "false_digests_per_60_team_days": round(60 * kinds.count("digest") / result.team_days, 3),
         "false_after": _counts(told.happening.kind if told.happening else "ordinary weeks" for told in result.false),
     }  # fmt: skip
 
 
 def recall(episodes: Sequence[Told]) -> dict[str, float | None]:
     """Part of the episodes that was told, by strength."""
-    out: dict[str, float | None] = {}
-    for strength in STRENGTHS:
-        of = [told.alert is not None for told in episodes if told.happening and told.happening.strength == strength]
-        out[strength] = round(sum(of) / len(of), 3) if of else None
-    return out
+    return {of: _part([t for t in episodes if t.happening and t.happening.strength == of]) for of in STRENGTHS}
+
+
+def _part(episodes: Sequence[Told]) -> float | None:
+    return round(sum(told.alert is not None for told in episodes) / len(episodes), 3) if episodes else None
 
 
 def delay(episodes: Sequence[Told]) -> float | None:

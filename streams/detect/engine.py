@@ -12,6 +12,7 @@ from streams.detect.history import KEPT_US, STEP_US, Before, History, Span
 from streams.detect.observed import NOTHING, SIZE_US, SLIDE_US, Group, Observed, Row, final_rows
 from streams.detect.policy import AlertPolicy
 from streams.detect.rule import AlertRule, Usual
+from streams.detect.surge import CompletionSurge
 from streams.windows.measures import DAY_US, HOUR_US
 
 
@@ -103,10 +104,10 @@ class AlertEngine:
         for rule in self._rules(group).values():
             end_us = now_us // STEP_US[rule.size] * STEP_US[rule.size]
             now = self._history.at(rule.size, group, end_us)
-            before = Before(self._history, rule.size, group, end_us)
+            before = self._before(rule, group, end_us)
             if rule.enabled:
                 without = self._left_out(rule, group)
-                now = rule.look(now, before, without)
+                now = rule.look(before.calm(now), before, without)
                 found.append((rule, now, rule.outlook(now, before, without)))
         return found
 
@@ -181,7 +182,8 @@ class AlertEngine:
                 return None
             if alert.state == "pending":
                 return alert.withdrawn(end_us)
-        before, without = Before(self._history, rule.size, group, end_us), self._left_out(rule, group)
+        before, without = self._before(rule, group, end_us), self._left_out(rule, group)
+        now = before.calm(now)
         if rule.looks:
             before.paged = self._fired("spend_runaway", group, end_us - 2 * DAY_US, end_us)
             since_us = alert.started_at if alert else end_us
@@ -195,6 +197,23 @@ class AlertEngine:
             return None
         alert = Alert.begin(rule, group, end_us, now, than)
         return alert if rule.hold_us else alert.firing(rule, now, live=live)
+
+    def _before(self, rule: AlertRule, group: Group, end_us: int) -> Before:
+        return Before(self._history, rule.size, group, end_us, self._surges(group, end_us))
+
+    def _surges(self, group: Group, end_us: int) -> list[int]:
+        """Ends, up to then, of the full hours that a surge of completions touches: from an hour before its first window to the end of its alert."""
+        key = CompletionSurge.name, group
+        told = list(self._episodes.get(key, ()))
+        alert = self._open.get(key)
+        if alert is not None and alert.fired_at:
+            told.append((alert.started_at, end_us))
+        return [
+            hour
+            for begin, last in told
+            if begin <= end_us
+            for hour in range(begin // HOUR_US * HOUR_US, min(last + HOUR_US, end_us + 1), HOUR_US)
+        ]
 
     def _feed(self, size: str, group: Group, end_us: int, now: Observed) -> Feed:
         """Whether usage comes: an hour without requests is missing if in each of the four weeks before there were some at this time."""

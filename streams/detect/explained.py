@@ -41,6 +41,7 @@ _CASES: Final = {
         Observed(spend=200 * _USD, requests=9000, repeated_prompts=4100),
     ),
     "feed_silent": (Observed(requests=310), Observed(requests=80, silent_us=45 * 60_000_000)),
+    "completion_surge": (Observed(items=3), Observed(items=64)),
 }
 """By rule a usual window of a team, and one that is told under the shipped numbers."""
 
@@ -66,6 +67,8 @@ def figure(rule: AlertRule, value: int) -> str:
             return percent(value)
         case "milli_requests":
             return f"{value // 1000:,} requests"
+        case "items":
+            return f"{value:,} items"
 
 
 def example(rule: AlertRule) -> str:

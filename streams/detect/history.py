@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Final
 
-from streams.detect.observed import NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
+from streams.detect.observed import COMPLETED, NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
 from streams.detect.silence import PANE_US, RECENT, Counts, Recent
 from streams.windows.measures import DAY_US, HOUR_US
 
@@ -31,17 +31,26 @@ Past = Sequence[tuple[int, Sequence[int]]]
 
 
 class Before:
-    """What was before a window that is judged: all that tells what is usual, made when it is asked for, or one window of it."""
+    """What was before a window that is judged: all that tells what is usual, made when it is asked for, or one window of it.
 
-    def __init__(self, history: History, size: str, group: Group, end_us: int) -> None:
+    `surges`: ends of the hours in which work was closed in bulk. What ended in them is in no window of 24h and 7d that is told.
+    """
+
+    def __init__(self, history: History, size: str, group: Group, end_us: int, surges: Sequence[int] = ()) -> None:
         self.end_us = end_us
+        self._surges = surges if size != "1h" else ()
         self.paged = False
         """Whether a page about the team's spend fired in the two days before."""
         self._history, self._size, self._group = history, size, group
 
     @cached_property
     def windows(self) -> Past:
-        return list(self._history.before(self._size, self._group, self.end_us))
+        found = self._history.before(self._size, self._group, self.end_us)
+        return [(end, self._calm(self._size, end, window)) for end, window in found] if self._surges else found
+
+    def calm(self, now: Observed) -> Observed:
+        """The window that is judged, without what ended in surges."""
+        return Observed._make(self._calm(self._size, self.end_us, now))
 
     def at(self, end_us: int) -> Observed:
         """The window that ended then, if its end is one of the sampled; an empty one if it is not there."""
@@ -49,7 +58,28 @@ class Before:
 
     def day(self, end_us: int) -> Observed:
         """The 24h window that ended then, of those that end on a quarter of a UTC day; an empty one if it is not there."""
-        return self._history.at("24h", self._group, end_us)
+        return Observed._make(self._calm("24h", end_us, self._history.at("24h", self._group, end_us)))
+
+    def hours_of_week(self, without: Sequence[Span]) -> list[Observed]:
+        """The 1h windows outside the spans of the same hour in each of the four weeks before; of one that ends between two full hours both."""
+        ends = {self.end_us // HOUR_US * HOUR_US, -(-self.end_us // HOUR_US) * HOUR_US}
+        weeks = (end - 7 * week * DAY_US for week in range(1, 5) for end in sorted(ends))
+        return [
+            self._history.at("1h", self._group, end)
+            for end in weeks
+            if not any(begin <= end <= last for begin, last in without)
+        ]
+
+    def _calm(self, size: str, end_us: int, window: Sequence[int]) -> Sequence[int]:
+        hours = [hour for hour in self._surges if end_us - SIZE_US[size] < hour <= end_us]
+        if not hours:
+            return window
+        left = list(window)
+        for hour in hours:
+            ended = self._history.at("1h", self._group, hour)
+            for position in COMPLETED:
+                left[position] -= ended[position]
+        return left
 
     def requests(self, end_us: int) -> int:
         """Of the 1h window that ended then, at any end of the last eight days."""

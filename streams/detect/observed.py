@@ -47,6 +47,10 @@ class Observed(NamedTuple):
 NOTHING: Final = Observed()
 _TEAM_FIELDS: Final = Observed._fields[:8]
 REQUESTS: Final = Observed._fields.index("requests")
+COMPLETED: Final = tuple(
+    Observed._fields.index(name) for name in ("ended", "items", "core_value_milli", "low_value", "low_items")
+)
+"""What is counted when work ends."""
 _CORE, _ITEMS, _LOW, _LOW_ITEMS = (
     Observed._fields.index(name) for name in ("core_value_milli", "items", "low_value", "low_items")
 )

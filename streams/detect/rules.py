@@ -17,6 +17,7 @@ from streams.detect.history import Before, Past, Span, usual
 from streams.detect.looks import busier, heavier, low_value_days
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
+from streams.detect.surge import CompletionSurge
 from streams.detect.words import percent, usd, value
 
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven")
@@ -283,5 +284,6 @@ RULES: Final[tuple[type[AlertRule], ...]] = (
     UnattributedSurge,
     RepeatedPrompts,
     FeedSilent,
+    CompletionSurge,
 )
 """All rules, in the order in which they are evaluated."""
