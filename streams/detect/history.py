@@ -60,14 +60,16 @@ class Before:
         """The 24h window that ended then, of those that end on a quarter of a UTC day; an empty one if it is not there."""
         return Observed._make(self._calm("24h", end_us, self._history.at("24h", self._group, end_us)))
 
-    def hours_of_week(self, without: Sequence[Span]) -> list[Observed]:
-        """The 1h windows outside the spans of the same hour in each of the four weeks before; of one that ends between two full hours both."""
-        ends = {self.end_us // HOUR_US * HOUR_US, -(-self.end_us // HOUR_US) * HOUR_US}
-        weeks = (end - 7 * week * DAY_US for week in range(1, 5) for end in sorted(ends))
+    def hours_of_week(self, without: Sequence[Span]) -> list[list[Observed]]:
+        """The same hour in each of the four weeks before that is within the team's usage and outside the spans: of an hour that is not the
+        clock's the two that it lies in. For windows of an hour."""
+        began = self.windows[0][0] - HOUR_US if self.windows else self.end_us
+        ends = sorted({self.end_us // HOUR_US * HOUR_US, -(-self.end_us // HOUR_US) * HOUR_US})
+        weeks = ([end - 7 * week * DAY_US for end in ends] for week in range(1, 5))
         return [
-            self._history.at("1h", self._group, end)
-            for end in weeks
-            if not any(begin <= end <= last for begin, last in without)
+            [self.at(end) for end in week]
+            for week in weeks
+            if began <= week[0] and not any(begin <= end <= last for end in week for begin, last in without)
         ]
 
     def _calm(self, size: str, end_us: int, window: Sequence[int]) -> Sequence[int]:

@@ -58,6 +58,11 @@ def own_requests(window: Observed) -> int:
     return window.requests * (window.spend - window.enabling) // window.spend if window.spend > 0 else window.requests
 
 
+def price(window: Observed) -> int | None:
+    """Micro-USD of a million tokens."""
+    return window.spend * 1_000_000 // window.tokens if window.tokens > 0 else None
+
+
 def tokens_a_request(window: Observed) -> int | None:
     """In thousandths."""
     return 1000 * window.tokens // window.requests if window.requests > 0 else None

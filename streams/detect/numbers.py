@@ -3,7 +3,7 @@
 floor_micro_usd      floor_usd = 100       dollars above 0
 ..._us               longest = "4h"        a length of time; hold_us is `for`, keep_firing_us is `keep_firing_for`
 ..._share_per_mille  least_share = 0.25    a part of one, above 0; likewise part and rise
-factor_per_mille     factor = 1.5          at least 1
+..._factor_per_mille factor = 1.5          at least 1
 any other            least_items = 5       a whole number above 0
 enabled              enabled = false
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
 from streams.detect.rule import AlertRule
@@ -52,7 +52,7 @@ class Number:
             return self._length(doc, value, entry)
         if self.field.endswith("_micro_usd"):
             return self._between(doc, value, 1_000_000, 1, _MOST_USD, entry, "an amount above 0 in dollars", "100")
-        if self.field == "factor_per_mille":
+        if self.field.endswith("factor_per_mille"):
             return self._between(doc, value, 1000, 1000, _MOST, entry, "a factor of at least 1", "1.5")
         if self.field.endswith("_per_mille"):
             return self._between(doc, value, 1000, 1, 1000, entry, "a part of one: above 0, at most 1", "0.25")
@@ -66,7 +66,7 @@ class Number:
             return show_length(value)
         if self.field.endswith("_micro_usd"):
             return usd(value)
-        if self.field == "factor_per_mille":
+        if self.field.endswith("factor_per_mille"):
             return f"{value / 1000:g} times"
         if self.field.endswith("_per_mille"):
             return f"{value / 10:g} %"
@@ -95,8 +95,8 @@ class Number:
 
 
 def numbers_of(rule: type[AlertRule]) -> tuple[Number, ...]:
-    """All numbers of a rule, in the order of its fields."""
-    return tuple(Number(field.name) for field in fields(rule))
+    """All numbers of a rule, in the order of its fields; what has a default is no number."""
+    return tuple(Number(field.name) for field in fields(rule) if field.default is MISSING)
 
 
 def read_numbers(doc: Document, table: Mapping[str, Any], rule: type[AlertRule], entry: Place) -> dict[str, int]:

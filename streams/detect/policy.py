@@ -12,6 +12,7 @@ from streams.detect.observed import Group
 from streams.detect.probes import NAMES as PROBE_NAMES
 from streams.detect.rule import AlertRule
 from streams.detect.rules import RULES
+from streams.detect.runaway import SpendRunaway
 from streams.value.documents import Document, Place, shipped
 
 SHIPPED: Final = "alerts.toml"
@@ -69,6 +70,9 @@ class AlertPolicy:
             if override.covers(group):
                 for name, changes in override.changes.items():
                     rules[name] = replace(rules[name], **changes)
+        if group in self.budgets:
+            runaway = rules[SpendRunaway.name]
+            rules[runaway.name] = replace(runaway, month_budget_micro_usd=self.budgets[group])  # type: ignore[call-arg]
         return rules
 
 

@@ -35,8 +35,10 @@ class CompletionSurge(AlertRule):
 
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         than = AlertRule.usual(self, now, before, without)
-        most = max((hour.items for hour in before.hours_of_week(without)), default=0)
-        return than._replace(baseline=most, threshold=self.threshold(most, most)) if than else None
+        if than is None:
+            return None
+        most = max((hour.items for week in before.hours_of_week(without) for hour in week), default=0)
+        return than._replace(baseline=most, threshold=self.threshold(most, most))
 
     def says(self, now: Observed, than: Usual) -> str:
         return f"completed {now.items:,} items in an hour, at this time of the week at most {than.baseline:,}"

@@ -29,7 +29,9 @@ def test_each_number_of_the_shipped_file_reaches_the_rule(rule: type) -> None:
     [section] = re.findall(rf"^\[{rule.name}\]\n((?:.+\n)+)", TEXT, re.MULTILINE)  # type: ignore[attr-defined]
     numbers = dict(re.findall(r"^(\w+) = (\S+)", section, re.MULTILINE))
     assert list(numbers) == [number.key for number in numbers_of(rule)]
-    assert {number.field for number in numbers_of(rule)} == {field.name for field in fields(rule)}
+    assert {number.field for number in numbers_of(rule)} == {field.name for field in fields(rule)} - {
+        "month_budget_micro_usd"
+    }
     for number in numbers_of(rule):
         written = numbers[number.key]
         other = '"2h"' if written.startswith('"') else "false" if written == "true" else "1" if "." in written else "31"
@@ -157,6 +159,15 @@ usd_a_month = 12.5
     assert policy.probes_off == {"stalled"}
     assert policy.budgets == {("acme", ""): 5_000_000_000, ("acme", "search"): 12_500_000}
     assert set(re.findall(r"^\[(\w+)\]", TEXT, re.MULTILINE)) == {rule.name for rule in RULES} | NAMES
+
+
+def test_a_runaway_of_a_team_with_a_budget_burns_it_too() -> None:
+    policy = AlertPolicy.from_toml('[[budget]]\ntenant = "acme"\nteam = "search"\nusd_a_month = 72000\n', "my.toml")
+    found = [
+        policy.rules_of(group)["spend_runaway"].threshold(0, 10_000_000)
+        for group in (("acme", "search"), ("acme", "web"))
+    ]
+    assert found == [1_440_000_000, 100_000_000]  # 14.4 times $100 an hour; the floor
 
 
 @pytest.mark.parametrize(

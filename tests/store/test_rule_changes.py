@@ -60,7 +60,7 @@ class Worker:
         return [f"{one.title}; {dict(one.facts)['What']}" for one in notices if "runaway" in one.title]
 
 
-PAGE = "[page] web: spend runaway, $130 in an hour, usually $10.00; web spent $130 on AI in an hour, where a busy one costs $10.00"
+PAGE = "[page] web: spend runaway, $130 in an hour, usually $7.27; web spent $130 on AI in an hour, where a busy one costs $7.27"
 
 
 @pytest.mark.parametrize(
