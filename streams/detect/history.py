@@ -63,7 +63,9 @@ class Before:
     def hours_of_week(self, without: Sequence[Span]) -> list[list[Observed]]:
         """The same hour in each of the four weeks before that is within the team's usage and outside the spans: of an hour that is not the
         clock's the two that it lies in. For windows of an hour."""
-        began = self.windows[0][0] - HOUR_US if self.windows else self.end_us
+        began = (
+            self.windows[0][0] - 3 * DAY_US if self.windows else self.end_us
+        )  # perhaps a weekend lies before the first use
         ends = sorted({self.end_us // HOUR_US * HOUR_US, -(-self.end_us // HOUR_US) * HOUR_US})
         weeks = ([end - 7 * week * DAY_US for end in ends] for week in range(1, 5))
         return [
