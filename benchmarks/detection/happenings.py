@@ -98,6 +98,8 @@ class Happening:
 def plan(rng: np.random.Generator, teams: tuple[Team, ...], days: int) -> list[Happening]:
     """About one happening a team and fifteen days; patterns and strengths in turn. Some broken hooks and feeds hit three teams at once."""
     planned: list[Happening] = []
+    if days * DAY <= FIRST_CELL:
+        return planned
     deck = [(kind, strength) for kind in RULES for strength in STRENGTHS]
     wanted = round(len(teams) * (days * DAY - FIRST_CELL) / (15 * DAY))
     cards = [card for _ in range(wanted // 2 // len(deck) + 1) for card in _shuffled(rng, deck)][: max(wanted // 2, 1)]

@@ -86,7 +86,7 @@ def score(scenario: Scenario, alerts: Iterable[Alert]) -> Score:
             if alert.rule in episode.rules:
                 found.setdefault(episode, alert)
     told = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.rules)
-    judged_days = (scenario.days * DAY - FIRST_CELL) // DAY
+    judged_days = max(scenario.days * DAY - FIRST_CELL, 0) // DAY
     digests = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.kind in DIGESTS)
     return Score(judged_days * len(scenario.teams), told, digests, tuple(false), tuple(true))
 
@@ -118,9 +118,13 @@ def pooled(scores: Sequence[Score]) -> Score:
 
 
 def figures(result: Score) -> dict[str, Any]:
-    """What the command writes. Recall is None where there was no episode; delays are in hours, None where nothing was told."""
+    """What the command writes. Recall is None where there was no episode; delays are in hours, None where nothing was told; false alerts by
+    team-days are None where no team-day was judged."""
     kinds = [told.alert.kind for told in result.false if told.alert]
-    pages, tickets = kinds.count("page"), kinds.count("ticket")
+
+    def false(kind: str, by: int) -> float | None:
+        return round(by * kinds.count(kind) / result.team_days, 3) if result.team_days else None
+
     rules = sorted(
         {a.rule for a in result.true}
         | {t.alert.rule for t in result.false if t.alert}
@@ -130,8 +134,8 @@ def figures(result: Score) -> dict[str, Any]:
         "team_days": result.team_days,
         "recall": recall(result.episodes),
         "episodes": {of: sum(t.happening is not None and t.happening.strength == of for t in result.episodes) for of in STRENGTHS},
-        "false_pages_per_1000_team_days": round(1000 * pages / result.team_days, 3),
-        "false_tickets_per_60_team_days": round(60 * tickets / result.team_days, 3),
+        "false_pages_per_1000_team_days": false("page", 1000),
+        "false_tickets_per_60_team_days": false("ticket", 60),
         "median_delay_h": {
             rule: delay([t for t in (*result.episodes, *result.digests) if t.alert and t.alert.rule == rule]) for rule in rules
         },
@@ -156,7 +160,7 @@ def figures(result: Score) -> dict[str, Any]:
             for kind in DIGESTS
             if (of := [t for t in result.digests if t.happening and t.happening.kind == kind]) is not None
         },
-        "false_digests_per_60_team_days": round(60 * kinds.count("digest") / result.team_days, 3),
+        "false_digests_per_60_team_days": false("digest", 60),
         "false_after": _counts(told.happening.kind if told.happening else "ordinary weeks" for told in result.false),
     }  # fmt: skip
 

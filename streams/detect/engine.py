@@ -104,7 +104,7 @@ class AlertEngine:
         for rule in self._rules(group).values():
             end_us = now_us // STEP_US[rule.size] * STEP_US[rule.size]
             now = self._history.at(rule.size, group, end_us)
-            before = self._before(rule, group, end_us)
+            before = self._before(rule.size, group, end_us)
             if rule.enabled:
                 without = self._left_out(rule, group)
                 now = rule.look(before.calm(now), before, without)
@@ -147,12 +147,13 @@ class AlertEngine:
             absent = self._history.groups(size) if any(rule.judges_absence for rule in rules) and windows else ()
             for group in sorted(with_alert.union(windows, absent)):
                 window = windows.get(group)
-                now = Observed._make(window.values) if window else Observed()
+                before = self._before(size, group, end)
+                now = before.calm(Observed._make(window.values) if window else NOTHING)
                 of_group = self._rules(group)
                 for rule in (of_group[rule.name] for rule in rules):
                     if window is None and not rule.judges_absence and (rule.name, group) not in self._open:
                         continue
-                    change = self._judge(rule, group, end, now, live=live and not (window and window.backfill))
+                    change = self._judge(rule, before, now, live=live and not (window and window.backfill))
                     if change is not None:
                         self._remember(change)
                         changes.append(change)
@@ -175,15 +176,15 @@ class AlertEngine:
                 self._remember(ended[-1])
         return ended
 
-    def _judge(self, rule: AlertRule, group: Group, end_us: int, now: Observed, *, live: bool) -> Alert | None:
+    def _judge(self, rule: AlertRule, before: Before, now: Observed, *, live: bool) -> Alert | None:
+        group, end_us = before.group, before.end_us
         alert = self._open.get((rule.name, group))
         if rule.joins and self._fired(rule.joins, group, end_us - SIZE_US[rule.size], end_us):
             if alert is None:
                 return None
             if alert.state == "pending":
                 return alert.withdrawn(end_us)
-        before, without = self._before(rule, group, end_us), self._left_out(rule, group)
-        now = before.calm(now)
+        without = self._left_out(rule, group)
         if rule.looks:
             before.paged = self._fired("spend_runaway", group, end_us - 2 * DAY_US, end_us)
             since_us = alert.started_at if alert else end_us
@@ -198,22 +199,22 @@ class AlertEngine:
         alert = Alert.begin(rule, group, end_us, now, than)
         return alert if rule.hold_us else alert.firing(rule, now, live=live)
 
-    def _before(self, rule: AlertRule, group: Group, end_us: int) -> Before:
-        return Before(self._history, rule.size, group, end_us, self._surges(group, end_us))
+    def _before(self, size: str, group: Group, end_us: int) -> Before:
+        return Before(self._history, size, group, end_us, self._surges(group, end_us))
 
-    def _surges(self, group: Group, end_us: int) -> list[int]:
+    def _surges(self, group: Group, end_us: int) -> set[int]:
         """Ends, up to then, of the full hours that a surge of completions touches: from an hour before its first window to the end of its alert."""
         key = CompletionSurge.name, group
         told = list(self._episodes.get(key, ()))
         alert = self._open.get(key)
         if alert is not None and alert.fired_at:
             told.append((alert.started_at, end_us))
-        return [
+        return {
             hour
             for begin, last in told
             if begin <= end_us
             for hour in range(begin // HOUR_US * HOUR_US, min(last + HOUR_US, end_us + 1), HOUR_US)
-        ]
+        }
 
     def _feed(self, size: str, group: Group, end_us: int, now: Observed) -> Feed:
         """Whether usage comes: an hour without requests is missing if in each of the four weeks before there were some at this time."""
