@@ -77,18 +77,18 @@ def test_it_is_held_against_the_hour_of_the_week_not_the_busiest_hour() -> None:
     assert surge.baseline == 1
 
 
-@given(at=st.sets(st.integers(16, 29), min_size=1, max_size=3), hour=st.integers(18, 23), drift=st.booleans())
+@given(at=st.sets(st.tuples(st.integers(16, 29), st.integers(18, 23)), min_size=1, max_size=4), drift=st.booleans())
 @settings(max_examples=12, deadline=None)
-def test_what_is_completed_in_a_surge_moves_nothing_of_other_rules(at: set[int], hour: int, *, drift: bool) -> None:
+def test_what_is_completed_in_a_surge_moves_nothing_of_other_rules(at: set[tuple[int, int]], *, drift: bool) -> None:
     """Also while something does happen: each other rule tells the same, with the same figures, as if nothing had been closed."""
 
     def base(number: int) -> Hour | None:
-        busywork = replace(BUSY, low_cost=12, low_items=2)
+        busywork = replace(BUSY, low_cost=16, low_items=2)
         return (busywork if office(number) else None) if drift and number >= day(28) else ordinary(number)
 
     _, without = tells(base, 33)
-    surges, others = tells(closing(*(day(number, hour) for number in at), base=base), 33)
-    assert len(surges) == len(at)
+    surges, others = tells(closing(*(day(number, hour) for number, hour in at), base=base), 33)
+    assert 1 <= len(surges) <= len(at)  # one that follows another at once is part of it
     assert others == without
     assert bool(without) == drift
 
