@@ -1,4 +1,4 @@
-"""The numbers of a rule as a rule file writes them: each is a field of the rule, whose name ends in its unit.
+"""The numbers of a rule or probe as a rule file writes them: each is a field of the rule, whose name ends in its unit.
 
 floor_micro_usd      floor_usd = 100       dollars above 0
 ..._us               longest = "4h"        a length of time; hold_us is `for`, keep_firing_us is `keep_firing_for`
@@ -15,11 +15,14 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
+from streams.detect.probes import Probe
 from streams.detect.rule import AlertRule
 from streams.detect.words import usd
 from streams.value.documents import Document, Place
 from streams.windows.measures import DAY_US, HOUR_US
 
+Numbered = AlertRule | Probe
+"""What has numbers in a rule file."""
 _KEYS: Final = {"hold_us": "for", "keep_firing_us": "keep_firing_for"}
 _UNITS_US: Final = {"d": DAY_US, "h": HOUR_US, "m": 60_000_000, "s": 1_000_000}
 _LENGTH: Final = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,6}}){unit})?" for unit in _UNITS_US))
@@ -94,12 +97,12 @@ class Number:
         return exact
 
 
-def numbers_of(rule: type[AlertRule]) -> tuple[Number, ...]:
+def numbers_of(rule: type[Numbered]) -> tuple[Number, ...]:
     """All numbers of a rule, in the order of its fields; what has a default is no number."""
     return tuple(Number(field.name) for field in fields(rule) if field.default is MISSING)
 
 
-def read_numbers(doc: Document, table: Mapping[str, Any], rule: type[AlertRule], entry: Place) -> dict[str, int]:
+def read_numbers(doc: Document, table: Mapping[str, Any], rule: type[Numbered], entry: Place) -> dict[str, int]:
     """Fields of the rule that a table of a document gives. Raises ConfigError that names the line."""
     numbers = {number.key: number for number in numbers_of(rule)}
     doc.only(table, entry, list(numbers))
