@@ -72,7 +72,7 @@ def live(rng: np.random.Generator, team: Team, cells: int, happenings: Sequence[
     lasts = np.digitize(requests, (0.5 * team.requests, 1.5 * team.requests))
     for happening in happenings:
         if happening.kind in (*_LOOPS, "incident_week", "batch_job"):
-            busy = _busy_hour(start, usd, cells)
+            busy = _busy_hour(start, usd, cells) * course.price[happening.begin]
             added = _extra(rng, team, happening, busy)
             dear = rng.uniform(2, 10) if happening.kind == "dear_loop" else 1.0
             at_usual_price = added[2] / course.price[added[0]] / dear

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
@@ -13,17 +14,19 @@ from benchmarks.detection.happenings import APART, DIGESTS, FIRST_CELL, RULES, S
 from benchmarks.detection.scenarios import Scenario
 from benchmarks.detection.teams import CELL_US, DAY, T0_US
 from streams.detect.alert import Alert
+from streams.detect.calendar import Calendar
 from streams.detect.engine import AlertEngine
 from streams.detect.observed import SIZE_US
 from streams.detect.policy import AlertPolicy
 from streams.windows.measures import DAY_US, HOUR_US
 
 LATENESS_US = 600_000_000
+_T0 = datetime.fromtimestamp(T0_US / 1e6, UTC).date()
 
 
 def told_alerts(scenario: Scenario, progress: Callable[[str], None] = lambda _: None) -> list[Alert]:
-    """What the default rules tell of a history, each alert as it was when it was first delivered."""
-    engine = AlertEngine(AlertPolicy(), LATENESS_US)
+    """What the default rules tell of a history, each alert as it was when it was first delivered. Every second team has a calendar."""
+    engine = AlertEngine(AlertPolicy(), LATENESS_US, calendars(scenario))
     told: dict[tuple[str, int], Alert] = {}
     day_of = (pl.col("window_end") - T0_US - 1) // DAY_US
     days = scenario.windows.with_columns(day=day_of).partition_by("day", maintain_order=True, include_key=False)
@@ -34,6 +37,21 @@ def told_alerts(scenario: Scenario, progress: Callable[[str], None] = lambda _: 
                 told.setdefault((change.fingerprint, change.started_at), change)
         progress(f"judging day {number} of {len(days)}")
     return list(told.values())
+
+
+def calendars(scenario: Scenario) -> list[Calendar]:
+    """Of every second team: its holidays, also those of a shutdown. Of the others nobody has told them."""
+    found = []
+    for number, team in enumerate(scenario.teams):
+        off = [h for h in scenario.happenings if h.team == number and h.kind in ("holiday", "shutdown")]
+        days = {
+            _T0 + timedelta(days=day)
+            for h in off
+            for day in range(*(team.local(cell) // DAY for cell in (h.begin, h.end)))
+        }
+        if number % 2 == 0:
+            found.append(Calendar((team.name,), f"Etc/GMT{-team.utc_shift_h:+d}", holidays=frozenset(days)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import typer
 
 from streams.cli.asking import Question, Tenant
 from streams.cli.output import AsJson, Column, print_json, print_table, text
-from streams.cli.settings import load_settings
+from streams.cli.settings import known_calendars, load_settings
 from streams.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _present(question: Question, policy: AlertPolicy, team: str) -> dict[str, di
     if span is None:
         return {}
     last_us = span.last_hour
-    engine = AlertEngine(policy, 0)
+    engine = AlertEngine(policy, 0, known_calendars(load_settings()))
     engine.load(load_alerts(stored, 0, 1, last_us), last_us)
     windows = load_stretch(stored, question.tenant, last_us - KEPT_US, last_us, teams=[team])
     if windows.is_empty():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from streams.detect.alert import Alert, Feed, alerts_from_rows
+from streams.detect.calendar import Calendar, calendar_of
 from streams.detect.history import KEPT_US, STEP_US, Before, History, Span
 from streams.detect.observed import NOTHING, SIZE_US, SLIDE_US, Group, Observed, Row, final_rows
 from streams.detect.policy import AlertPolicy
@@ -33,14 +34,21 @@ class AlertEngine:
     so only teams with a window or an open alert need a look. A late revision of a window that was judged already corrects the baselines
     but not the judgement: it neither fires nor resolves anything.
 
+    A holiday of a team, if a calendar tells it, is no ordinary day: windows that touch it are no part of what is usual, no ticket begins on it or in
+    the half day after, and silence is none.
+
     Memory: windows that wait for their watermark, sampled windows of the last KEPT_US, open alerts (at most one for a rule and team), and
     the spans of those resolved within KEPT_US.
     """
 
-    def __init__(self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000) -> None:
+    def __init__(
+        self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000, calendars: Sequence[Calendar] = ()
+    ) -> None:
         self.rules = policy.rules
         self._policy = policy
         self._rules_of: dict[Group, Mapping[str, AlertRule]] = {}
+        self._calendars = calendars
+        self._days_off: dict[str, tuple[Span, ...]] = {}
         self.watermark_us = 0
         self._lateness_us = allowed_lateness_us
         self._history = History()
@@ -191,7 +199,7 @@ class AlertEngine:
             now = rule.look(now, before, [*without, (since_us, end_us)])
         if alert is not None:
             return alert.seen(rule, end_us, now, live=live, feed=self._feed(rule.size, group, end_us, now))
-        if not rule.enabled or not rule.worth(now):
+        if not rule.enabled or not rule.worth(now) or self._rests(rule, group, end_us):
             return None
         than = rule.usual(now, before, without)
         if than is None or not rule.active(now, than):
@@ -219,6 +227,8 @@ class AlertEngine:
     def _feed(self, size: str, group: Group, end_us: int, now: Observed) -> Feed:
         """Whether usage comes: an hour without requests is missing if in each of the four weeks before there were some at this time."""
         at = self._history.at
+        if self._off(group, end_us):
+            return "there" if now.requests else "idle"
         if (now if size == "1h" else at("1h", group, end_us)).requests:
             return "there"
         hours = {end_us // HOUR_US * HOUR_US, -(-end_us // HOUR_US) * HOUR_US}
@@ -238,13 +248,29 @@ class AlertEngine:
         return any(begin + hold_us <= end_us and last > after_us for begin, last in told)
 
     def _left_out(self, rule: AlertRule, group: Group) -> list[Span]:
-        """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told."""
+        """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told or touch a holiday."""
         out = list(self._episodes.get((rule.name, group), ()))
+        out += [(begin + 1, end + SIZE_US[rule.size] - 1) for begin, end in self._holidays(group[1])]
         for page in self.rules:
             if page.kind == "page" and page.name != rule.name:
                 told = self._episodes.get((page.name, group), ())
                 out += [(begin, last + SIZE_US[rule.size]) for begin, last in told]
         return out
+
+    def _holidays(self, team: str) -> tuple[Span, ...]:
+        if team not in self._days_off:
+            calendar = calendar_of(self._calendars, team)
+            self._days_off[team] = calendar.days_off() if calendar else ()
+        return self._days_off[team]
+
+    def _off(self, group: Group, end_us: int, rest_us: int = 0) -> bool:
+        return any(begin < end_us <= end + rest_us for begin, end in self._holidays(group[1]))
+
+    def _rests(self, rule: AlertRule, group: Group, end_us: int) -> bool:
+        """Whether the rule begins nothing, because the window ends on a holiday of the team or, for a ticket, is half of one."""
+        if rule.judges_absence:
+            return self._off(group, end_us)
+        return rule.kind == "ticket" and self._off(group, end_us, DAY_US // 2)
 
     def _remember(self, alert: Alert) -> None:
         key = (alert.rule, alert.group)
