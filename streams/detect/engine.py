@@ -250,7 +250,11 @@ class AlertEngine:
     def _left_out(self, rule: AlertRule, group: Group) -> list[Span]:
         """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told or touch a holiday."""
         out = list(self._episodes.get((rule.name, group), ()))
-        out += [(begin + 1, end + SIZE_US[rule.size] - 1) for begin, end in self._holidays(group[1])]
+        out += [
+            (begin + 1, end + SIZE_US[rule.size] - 1)
+            for begin, end in self._holidays(group[1])
+            if self.watermark_us - 2 * KEPT_US < end and begin < self.watermark_us
+        ]
         for page in self.rules:
             if page.kind == "page" and page.name != rule.name:
                 told = self._episodes.get((page.name, group), ())
