@@ -7,7 +7,7 @@ A window that is not there counts as empty, so an idle team costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -171,16 +171,17 @@ class History:
         ]
 
 
+def outside(windows: Past, without: Sequence[Span]) -> Iterator[Observed]:
+    """The windows that end in none of the spans."""
+    return (window for end, window in windows if not any(begin <= end <= last for begin, last in without))
+
+
 def usual(windows: Past, figure: Callable[[Observed], int | None], without: Sequence[Span]) -> tuple[int, int] | None:
     """Median (the lower) and 95th percentile (nearest rank) of a figure, over the windows outside the spans `without`.
 
     None if fewer than 20 windows have the figure.
     """
-    found = sorted(
-        value
-        for end, window in windows
-        if not any(begin <= end <= last for begin, last in without) and (value := figure(window)) is not None
-    )
+    found = sorted(value for window in outside(windows, without) if (value := figure(window)) is not None)
     if len(found) < LEAST_WINDOWS:
         return None
     return found[(len(found) - 1) // 2], found[-(-95 * len(found) // 100) - 1]

@@ -77,6 +77,16 @@ def test_it_is_held_against_the_hour_of_the_week_not_the_busiest_hour() -> None:
     assert surge.baseline == 1
 
 
+def test_a_team_that_closes_in_bursts_at_any_hour_has_no_surges() -> None:
+    """Each week 15 items are completed in an hour of another day: so 25 are none, 30 are."""
+
+    def tell(hour: int, most: int) -> Hour | None:
+        burst = hour in (day(2, 20), day(8, 22), day(17, 3), day(24, 1)) or hour == day(27, 4)
+        return Hour(items=most if hour == day(27, 4) else 15) if burst else ordinary(hour)
+
+    assert [len(tells(lambda hour, most=most: tell(hour, most), 29)[0]) for most in (25, 30)] == [0, 1]  # type: ignore[misc]
+
+
 @given(at=st.sets(st.tuples(st.integers(16, 29), st.integers(18, 23)), min_size=1, max_size=4), drift=st.booleans())
 @settings(max_examples=12, deadline=None)
 def test_what_is_completed_in_a_surge_moves_nothing_of_other_rules(at: set[tuple[int, int]], *, drift: bool) -> None:
