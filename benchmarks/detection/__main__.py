@@ -11,7 +11,6 @@ from benchmarks.detection.corpus import load
 from benchmarks.detection.evaluate import evaluate
 from benchmarks.detection.page import show
 from benchmarks.detection.run import DETECTORS, judge, write_scores
-from benchmarks.detection.scenarios import LEAST_DAYS
 from benchmarks.screen import Screen
 from streams.errors import TokenworthError
 
@@ -30,7 +29,7 @@ def main(
         int, typer.Option(min=1, help="so many histories, of seeds that follow each other, scored as one")
     ] = 1,
     teams: Annotated[int, typer.Option(min=1, help="of a made history")] = 60,
-    days: Annotated[int, typer.Option(min=LEAST_DAYS, help="of a made history")] = 90,
+    days: Annotated[int, typer.Option(min=1, help="of a made history")] = 90,
     json_file: Annotated[Path | None, typer.Option("--json", help="where the figures of the rules go")] = None,
     each: Annotated[bool, typer.Option("--each", help="list what was missed and every false alert")] = False,
 ) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 
 import typer
 
-from benchmarks.detection.scenarios import make_scenario
+from benchmarks.detection.happenings import FIRST_CELL
+from benchmarks.detection.scenarios import WHOLE_DAYS, make_scenario
 from benchmarks.detection.scoring import figures, pooled, score, told_alerts
+from benchmarks.detection.teams import DAY
 
 
 def evaluate(seed: int, seeds: int, teams: int, days: int, json_file: Path | None, *, each: bool) -> None:
@@ -55,6 +57,10 @@ def table(out: dict[str, Any]) -> str:
         f"  {kind:20}{_figures(of['recall'])}{_figure(of['median_delay_h'], 10)}{_figure(of['median_delay_h_but_weak'], 10)}"
         for kind, of in out["patterns"].items()
     ]
+    lines += [
+        f"  {kind + ' (digest)':20}{_figure(of['recall'], 9)}{_figure(of['median_delay_h'], 29)}"
+        for kind, of in out["digests"].items()
+    ]
     lines += ["", f"{'rule':22}{'true':>9}{'false':>10}{'precision':>11}{'delay h':>10}"]
     lines += [
         f"  {rule:20}{of['true']:9}{of['false']:10}{_figure(of['precision'], 11)}{_figure(out['median_delay_h'][rule], 10)}"
@@ -62,12 +68,24 @@ def table(out: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        f"false pages per 1,000 team-days {out['false_pages_per_1000_team_days']:.2f}",
-        f"false tickets per 60 team-days {out['false_tickets_per_60_team_days']:.2f}",
+        f"false pages per 1,000 team-days {_figure(out['false_pages_per_1000_team_days'], 0)}",
+        f"false tickets per 60 team-days {_figure(out['false_tickets_per_60_team_days'], 0)}",
+        f"false digests per 60 team-days {_figure(out['false_digests_per_60_team_days'], 0)}",
         "false alerts by what happened before: "
         + (", ".join(f"{k} {n}" for k, n in out["false_after"].items()) or "none"),
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *_cannot(out)])
+
+
+def _cannot(out: dict[str, Any]) -> list[str]:
+    """What a history that is too short, or of too few teams, does not tell."""
+    nothing = [kind for kind, of in out["patterns"].items() if not of["episodes"]]
+    found = [f"without an episode, so not judged: {', '.join(nothing)}"] if nothing else []
+    if not out["team_days"]:
+        found.append(f"no team-day judged: the first {FIRST_CELL // DAY} days are the history that rules need")
+    if nothing and out["days"] < WHOLE_DAYS:
+        found.append(f"every pattern fits into {WHOLE_DAYS} days or more")
+    return found
 
 
 def _figures(recall: dict[str, float | None]) -> str:

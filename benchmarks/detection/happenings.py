@@ -18,6 +18,7 @@ APART: Final = 9 * DAY
 
 RULES: Final[dict[str, tuple[str, ...]]] = {
     "agent_loop": ("spend_runaway",),
+    "dear_loop": ("spend_runaway",),
     "spend_up": ("spend_up_core_flat",),
     "low_value": ("low_value_share", "spend_up_core_flat"),
     "hook_broken": ("unattributed_surge",),
@@ -25,8 +26,11 @@ RULES: Final[dict[str, tuple[str, ...]]] = {
     "dead_feed": ("feed_silent",),
 }
 """The patterns, and the rules of which at least one must tell each."""
+DIGESTS: Final[dict[str, tuple[str, ...]]] = {"bulk_close": ("completion_surge",)}
+"""What must make neither page nor ticket, but is worth a line in a digest of these rules."""
 _DAYS: Final[dict[str, tuple[float, float]]] = {
     "agent_loop": (1.5 / 24, 8 / 24),
+    "dear_loop": (1.5 / 24, 8 / 24),
     "spend_up": (7, 14),
     "low_value": (7, 14),
     "hook_broken": (2, 5),
@@ -51,6 +55,9 @@ _SIZES: Final[dict[tuple[str, Strength], tuple[float, float]]] = {
     ("agent_loop", "strong"): (12, 25),  # times a busy hour of the team, on top of its own work
     ("agent_loop", "moderate"): (5.5, 9),
     ("agent_loop", "weak"): (2, 4),
+    ("dear_loop", "strong"): (12, 25),  # the same, on a model 2 to 10 times as dear as the team's
+    ("dear_loop", "moderate"): (5.5, 9),
+    ("dear_loop", "weak"): (2, 4),
     ("spend_up", "strong"): (2.5, 3.5),  # times its usual spend
     ("spend_up", "moderate"): (1.7, 2.1),
     ("spend_up", "weak"): (1.25, 1.45),
@@ -67,7 +74,7 @@ _SIZES: Final[dict[tuple[str, Strength], tuple[float, float]]] = {
     ("dead_feed", "moderate"): (1, 1),
     ("dead_feed", "weak"): (0.5, 0.75),
 }
-_LEAST_USD_A_WEEK: Final = {"agent_loop": 0.0, "dead_feed": 0.0}
+_LEAST_USD_A_WEEK: Final = {"agent_loop": 0.0, "dear_loop": 0.0, "dead_feed": 0.0}
 """The other patterns concern teams that spend at least $400 a week: below it a doubling is not worth an hour of anybody's time."""
 _LEAST_PEOPLE: Final = {("dead_feed", "strong"): 14, ("dead_feed", "moderate"): 10}
 
@@ -91,6 +98,8 @@ class Happening:
 def plan(rng: np.random.Generator, teams: tuple[Team, ...], days: int) -> list[Happening]:
     """About one happening a team and fifteen days; patterns and strengths in turn. Some broken hooks and feeds hit three teams at once."""
     planned: list[Happening] = []
+    if days * DAY <= FIRST_CELL:
+        return planned
     deck = [(kind, strength) for kind in RULES for strength in STRENGTHS]
     wanted = round(len(teams) * (days * DAY - FIRST_CELL) / (15 * DAY))
     cards = [card for _ in range(wanted // 2 // len(deck) + 1) for card in _shuffled(rng, deck)][: max(wanted // 2, 1)]
@@ -145,7 +154,7 @@ def _suits(team: Team, kind: str, strength: str) -> bool:
 def _begin(rng: np.random.Generator, team: Team, kind: str, days: int) -> int:
     """A working hour of the team, for holidays its midnight, for loops, incidents and batch jobs any hour."""
     day = int(rng.integers(FIRST_CELL // DAY, days))
-    if kind in ("agent_loop", "incident_week", "batch_job"):
+    if kind in ("agent_loop", "dear_loop", "incident_week", "batch_job"):
         return day * DAY + int(rng.integers(DAY))
     while (day % 7) >= 5:
         day = int(rng.integers(FIRST_CELL // DAY, days))

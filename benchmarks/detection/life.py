@@ -30,6 +30,7 @@ MEASURES: Final = (
 """Money in micro-USD, value in milli-units."""
 _LASTS: Final = (2, 6, 18)
 """Cells that short, ordinary and long sessions last: those of few, ordinary and many requests."""
+_LOOPS: Final = ("agent_loop", "dear_loop")
 _VALUES: Final = np.array([333, 500, 500, 667, 1000, 1000, 1000, 1667, 2667])
 
 
@@ -70,20 +71,22 @@ def live(rng: np.random.Generator, team: Team, cells: int, happenings: Sequence[
     usd, tokens, requests = _amounts(rng, team, course, start)
     lasts = np.digitize(requests, (0.5 * team.requests, 1.5 * team.requests))
     for happening in happenings:
-        if happening.kind in ("agent_loop", "incident_week", "batch_job"):
-            busy = _busy_hour(start, usd, cells)
-            added = _extra(rng, team, happening, rhythm, busy)
+        if happening.kind in (*_LOOPS, "incident_week", "batch_job"):
+            busy = _busy_hour(start, usd, cells) * course.price[happening.begin]
+            added = _extra(rng, team, happening, busy)
+            dear = rng.uniform(2, 10) if happening.kind == "dear_loop" else 1.0
+            at_usual_price = added[2] / course.price[added[0]] / dear
             start, kind = np.concatenate((start, added[0])), np.concatenate((kind, added[1]))
             usd = np.concatenate((usd, added[2]))
-            tokens = np.concatenate((tokens, 1e6 * added[2] / team.usd_per_mtok / course.price[added[0]]))
+            tokens = np.concatenate((tokens, 1e6 * at_usual_price / team.usd_per_mtok))
             lasts = np.concatenate((lasts, np.zeros(len(added[0]), np.int64)))
-            requests = np.concatenate((requests, np.maximum(added[2] / team.usd * team.requests, 1)))
+            requests = np.concatenate((requests, np.maximum(at_usual_price / team.usd * team.requests, 1)))
     out = _usage(rng, course, start, kind, lasts, usd, tokens, requests)
     out |= _completions(rng, team, course, rhythm, start, kind, usd)
     _loops(happenings, out)
     for happening in happenings:
         if happening.kind == "bulk_close":
-            out["items"][happening.begin : happening.begin + HOUR] += 4 * team.people // HOUR + 1
+            _close_in_bulk(rng, team, happening, out)
     return {name: np.rint(out[name]).astype(np.int64) for name in MEASURES}
 
 
@@ -133,9 +136,9 @@ def _happen(rng: np.random.Generator, team: Team, course: Course, happening: Hap
     elif kind == "team_shrinks":
         course.pace[after] *= 0.75 - 0.25 * size
     elif kind == "model_upgrade":
-        course.price[after] *= 1.5 + 2 * size
+        course.price[after] *= 1.5 + 4 * size if size < 0.5 else 20 * size  # half of them 10 to 20 times
     elif kind == "price_change":
-        course.price[after] *= 0.6 + 0.9 * size
+        course.price[after] *= 0.5 * 10**size
 
 
 def _sessions(rng: np.random.Generator, team: Team, course: Course, rhythm: Floats) -> tuple[Ints, Ints]:
@@ -165,12 +168,10 @@ def _busy_hour(start: Ints, usd: Floats, cells: int) -> float:
     return float(np.quantile(hours, 0.95))
 
 
-def _extra(
-    rng: np.random.Generator, team: Team, happening: Happening, rhythm: Floats, busy_usd: float
-) -> tuple[Ints, Ints, Floats]:
+def _extra(rng: np.random.Generator, team: Team, happening: Happening, busy_usd: float) -> tuple[Ints, Ints, Floats]:
     """First cell, kind and USD of sessions on top of the ordinary ones, a hundred an hour."""
     span = np.arange(happening.begin, happening.end)
-    if happening.kind == "agent_loop":
+    if happening.kind in _LOOPS:
         an_hour = happening.size * busy_usd
         if happening.strength != "weak":
             an_hour = max(an_hour, {"strong": 250.0, "moderate": 135.0}[happening.strength])
@@ -220,7 +221,7 @@ def _usage(
 def _loops(happenings: Sequence[Happening], out: dict[str, Floats]) -> None:
     """An agent in a loop asks the same again."""
     for happening in happenings:
-        if happening.kind == "agent_loop":
+        if happening.kind in _LOOPS:
             during = slice(happening.begin, happening.end)
             out["repeated"][during] = np.floor(0.8 * out["requests"][during])
 
@@ -259,6 +260,24 @@ def _completions(
             out["matched_low"] += matched
             out["low_items"] += np.bincount(kept, minlength=course.cells)
     return out
+
+
+def _close_in_bulk(rng: np.random.Generator, team: Team, happening: Happening, out: dict[str, Floats]) -> None:
+    """Old items of all kinds, with their value and what they once cost, closed by a script in five minutes or by hand in an hour."""
+    count = 20 + round((2 + 4 * happening.size) * team.people)
+    at = happening.begin + rng.integers(0, int(rng.integers(1, HOUR + 1)), count)
+    of = rng.choice((CORE, SUPPORTING, LOW), count, p=rng.dirichlet((3, 2, 3)))
+    a_week = team.core_items + team.other_items + team.low_items
+    cost = 1e6 * team.usd * team.sessions / a_week * rng.lognormal(-0.32, 0.8, count) * (rng.random(count) < 0.7)
+    for name, amount in (("matched", cost), ("items", 1)):
+        np.add.at(out[name], at, amount)
+    for kind, name, amount in (
+        (CORE, "matched_core", cost),
+        (CORE, "core_value", rng.choice(_VALUES, count)),
+        (LOW, "matched_low", cost),
+        (LOW, "low_items", 1),
+    ):
+        np.add.at(out[name], at, amount * (of == kind))
 
 
 def _lagging(pace: Floats, rhythm: Floats) -> Floats:

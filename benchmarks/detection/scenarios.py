@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,8 @@ from benchmarks.detection.life import live
 from benchmarks.detection.rolling import windows
 from benchmarks.detection.teams import CELL_US, DAY, T0_US, Team, draw_team
 
-LEAST_DAYS = FIRST_CELL // DAY + 14
+WHOLE_DAYS: Final = FIRST_CELL // DAY + 14
+"""From so many days on every pattern fits in, and a drift of a week can begin and be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +39,10 @@ class Scenario:
 
 
 def make_scenario(*, seed: int, teams: int, days: int, progress: Callable[[str], None] = lambda _: None) -> Scenario:
-    """The same arguments make the same history. Raises ValueError below one team or LEAST_DAYS days."""
-    if teams < 1 or days < LEAST_DAYS:
-        raise ValueError(f"needs at least one team and {LEAST_DAYS} days")
+    """The same arguments make the same history. Raises ValueError below one team or one day. Nothing happens in the first 24 days, and not every pattern
+    fits in before WHOLE_DAYS."""
+    if teams < 1 or days < 1:
+        raise ValueError("needs at least one team and one day")
     staff = tuple(draw_team(np.random.default_rng([seed, 1, number]), number) for number in range(teams))
     happenings = tuple(plan(np.random.default_rng([seed, 2]), staff, days))
     frames = []

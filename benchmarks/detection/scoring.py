@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any
 
 import polars as pl
 
-from benchmarks.detection.happenings import APART, FIRST_CELL, RULES, STRENGTHS, Happening
+from benchmarks.detection.happenings import APART, DIGESTS, FIRST_CELL, RULES, STRENGTHS, Happening
 from benchmarks.detection.scenarios import Scenario
 from benchmarks.detection.teams import CELL_US, DAY, T0_US
 from streams.detect.alert import Alert
+from streams.detect.calendar import Calendar
 from streams.detect.engine import AlertEngine
 from streams.detect.observed import SIZE_US
 from streams.detect.policy import AlertPolicy
 from streams.windows.measures import DAY_US, HOUR_US
 
 LATENESS_US = 600_000_000
+_T0 = datetime.fromtimestamp(T0_US / 1e6, UTC).date()
 
 
 def told_alerts(scenario: Scenario, progress: Callable[[str], None] = lambda _: None) -> list[Alert]:
-    """What the default rules tell of a history, each alert as it was when it was first delivered."""
-    engine = AlertEngine(AlertPolicy(), LATENESS_US)
+    """What the default rules tell of a history, each alert as it was when it was first delivered. Every second team has a calendar."""
+    engine = AlertEngine(AlertPolicy(), LATENESS_US, calendars(scenario))
     told: dict[tuple[str, int], Alert] = {}
     day_of = (pl.col("window_end") - T0_US - 1) // DAY_US
     days = scenario.windows.with_columns(day=day_of).partition_by("day", maintain_order=True, include_key=False)
@@ -34,6 +37,21 @@ def told_alerts(scenario: Scenario, progress: Callable[[str], None] = lambda _: 
                 told.setdefault((change.fingerprint, change.started_at), change)
         progress(f"judging day {number} of {len(days)}")
     return list(told.values())
+
+
+def calendars(scenario: Scenario) -> list[Calendar]:
+    """Of every second team: its holidays, also those of a shutdown. Of the others nobody has told them."""
+    found = []
+    for number, team in enumerate(scenario.teams):
+        off = [h for h in scenario.happenings if h.team == number and h.kind in ("holiday", "shutdown")]
+        days = {
+            _T0 + timedelta(days=day)
+            for h in off
+            for day in range(*(team.local(cell) // DAY for cell in (h.begin, h.end)))
+        }
+        if number % 2 == 0:
+            found.append(Calendar((team.name,), f"Etc/GMT{-team.utc_shift_h:+d}", holidays=frozenset(days)))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +71,14 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """`true`: every alert that begins in an episode of its team, whatever its rule; `episodes` need one of their own rules."""
+    """`true`: every alert that begins in an episode of its team, whatever its rule; `episodes` need one of their own rules.
+
+    `digests`: what is worth a digest, told by one of its rules; any other alert about it is false.
+    """
 
     team_days: int
     episodes: tuple[Told, ...]
+    digests: tuple[Told, ...]
     false: tuple[Told, ...]
     true: tuple[Alert, ...]
 
@@ -69,6 +91,11 @@ def score(scenario: Scenario, alerts: Iterable[Alert]) -> Score:
     for alert in sorted(alerts, key=lambda alert: alert.window_end):
         around = [h for h in scenario.happenings if h.team == names[alert.team] and _covers(h, alert)]
         episodes = [happening for happening in around if happening.rules]
+        digest = next((h for h in around if alert.rule in DIGESTS.get(h.kind, ())), None)
+        if digest:
+            found.setdefault(digest, alert)
+            true.append(alert)
+            continue
         if not episodes:
             false.append(Told(_context(scenario, names[alert.team], alert), alert))
             continue
@@ -77,8 +104,9 @@ def score(scenario: Scenario, alerts: Iterable[Alert]) -> Score:
             if alert.rule in episode.rules:
                 found.setdefault(episode, alert)
     told = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.rules)
-    judged_days = (scenario.days * DAY - FIRST_CELL) // DAY
-    return Score(judged_days * len(scenario.teams), told, tuple(false), tuple(true))
+    judged_days = max(scenario.days * DAY - FIRST_CELL, 0) // DAY
+    digests = tuple(Told(h, found.get(h)) for h in scenario.happenings if h.kind in DIGESTS)
+    return Score(judged_days * len(scenario.teams), told, digests, tuple(false), tuple(true))
 
 
 def _covers(happening: Happening, alert: Alert) -> bool:
@@ -101,27 +129,34 @@ def pooled(scores: Sequence[Score]) -> Score:
     return Score(
         sum(one.team_days for one in scores),
         tuple(told for one in scores for told in one.episodes),
+        tuple(told for one in scores for told in one.digests),
         tuple(told for one in scores for told in one.false),
         tuple(alert for one in scores for alert in one.true),
     )
 
 
 def figures(result: Score) -> dict[str, Any]:
-    """What the command writes. Recall is None where there was no episode; delays are in hours, None where nothing was told."""
+    """What the command writes. Recall is None where there was no episode; delays are in hours, None where nothing was told; false alerts by
+    team-days are None where no team-day was judged."""
     kinds = [told.alert.kind for told in result.false if told.alert]
-    pages, tickets = kinds.count("page"), kinds.count("ticket")
+
+    def false(kind: str, by: int) -> float | None:
+        return round(by * kinds.count(kind) / result.team_days, 3) if result.team_days else None
+
     rules = sorted(
         {a.rule for a in result.true}
         | {t.alert.rule for t in result.false if t.alert}
-        | {r for of in RULES.values() for r in of}
+        | {r for kinds in (RULES, DIGESTS) for of in kinds.values() for r in of}
     )
     return {
         "team_days": result.team_days,
         "recall": recall(result.episodes),
         "episodes": {of: sum(t.happening is not None and t.happening.strength == of for t in result.episodes) for of in STRENGTHS},
-        "false_pages_per_1000_team_days": round(1000 * pages / result.team_days, 3),
-        "false_tickets_per_60_team_days": round(60 * tickets / result.team_days, 3),
-        "median_delay_h": {rule: delay([t for t in result.episodes if t.alert and t.alert.rule == rule]) for rule in rules},
+        "false_pages_per_1000_team_days": false("page", 1000),
+        "false_tickets_per_60_team_days": false("ticket", 60),
+        "median_delay_h": {
+            rule: delay([t for t in (*result.episodes, *result.digests) if t.alert and t.alert.rule == rule]) for rule in rules
+        },
         "rules": {
             rule: {"true": true, "false": false, "precision": round(true / (true + false), 3) if true + false else None}
             for rule in rules
@@ -138,17 +173,23 @@ def figures(result: Score) -> dict[str, Any]:
             for kind in RULES
             if (of := [t for t in result.episodes if t.happening and t.happening.kind == kind]) is not None
         },
+        "digests": {
+            kind: {"episodes": len(of), "told": sum(t.alert is not None for t in of), "recall": _part(of), "median_delay_h": delay(of)}
+            for kind in DIGESTS
+            if (of := [t for t in result.digests if t.happening and t.happening.kind == kind]) is not None
+        },
+        "false_digests_per_60_team_days": false("digest", 60),
         "false_after": _counts(told.happening.kind if told.happening else "ordinary weeks" for told in result.false),
     }  # fmt: skip
 
 
 def recall(episodes: Sequence[Told]) -> dict[str, float | None]:
     """Part of the episodes that was told, by strength."""
-    out: dict[str, float | None] = {}
-    for strength in STRENGTHS:
-        of = [told.alert is not None for told in episodes if told.happening and told.happening.strength == strength]
-        out[strength] = round(sum(of) / len(of), 3) if of else None
-    return out
+    return {of: _part([t for t in episodes if t.happening and t.happening.strength == of]) for of in STRENGTHS}
+
+
+def _part(episodes: Sequence[Told]) -> float | None:
+    return round(sum(told.alert is not None for told in episodes) / len(episodes), 3) if episodes else None
 
 
 def delay(episodes: Sequence[Told]) -> float | None:

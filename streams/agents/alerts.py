@@ -56,8 +56,8 @@ class AlertAgent:
         self._consumer: Consumer | None = None
         self._policy = load_policy(self.settings.alert_rules)
         path = Path(self.settings.channels) if self.settings.channels else None
-        channels, calendars = (load_channels(path), load_calendars(path)) if path else ({}, ())
-        self._deliverer = Deliverer(context, channels, self._seat, calendars)
+        channels, self._calendars = (load_channels(path), load_calendars(path)) if path else ({}, ())
+        self._deliverer = Deliverer(context, channels, self._seat, self._calendars)
         self._prober = Prober(context, self._deliverer, self._seat, self._policy)
 
     def _seat(self) -> Holding:
@@ -86,7 +86,7 @@ class AlertAgent:
         """The state, and what an earlier owner has stored and perhaps not told."""
         stored, partitions = self.context.stored, self.context.partitions
         lateness_us = self.settings.allowed_lateness_s * 1_000_000
-        engine = AlertEngine(self._policy, lateness_us)
+        engine = AlertEngine(self._policy, lateness_us, self._calendars)
         watermark, untold = load_watermark(stored, wpart), list[Alert]()
         if watermark:
             alerts = load_alerts(stored, wpart, partitions, watermark)

@@ -16,7 +16,7 @@ from streams.agents.delivery import Deliverer, Seat
 from streams.config import ALERTS_TOPIC
 from streams.detect.alert import Alert, alert_rows
 from streams.detect.policy import AlertPolicy
-from streams.detect.probes import PROBES, Probe, judged
+from streams.detect.probes import PROBES, judged
 from streams.errors import Fenced, first_line
 from streams.store.probes import ask
 
@@ -47,23 +47,26 @@ class Prober:
             if self._asked.get(probe.name) == (seat, now_us):
                 continue
             try:
-                await self._ask(probe, seat, now_us)
+                await self._ask(probe.name, seat, now_us)
             except Fenced:
                 return  # the next owner asks
             except ClickHouseError as error:  # refused for good: alerts on windows must go on
                 log.warning("a probe was not answered", probe=probe.name, error=first_line(error))
             self._asked[probe.name] = seat, now_us
 
-    async def _ask(self, probe: Probe, seat: Seat, now_us: int) -> None:
+    async def _ask(self, name: str, seat: Seat, now_us: int) -> None:
+        """Ask once with each set of numbers that is in force for somebody."""
         context = self.context
 
         def alive() -> bool:
             return self._seat() == seat
 
-        opened, findings = await context.persist(
-            alive, ask, context.stored, probe, seat[1], context.partitions, now_us, self._policy
-        )
-        changes = judged(probe, opened, findings, now_us)
+        changes: list[Alert] = []
+        for probe in self._policy.variants(name):
+            opened, findings = await context.persist(
+                alive, ask, context.stored, probe, seat[1], context.partitions, now_us, self._policy
+            )
+            changes += judged(probe, opened, findings, now_us)
         if changes:
             await self._tell(changes, alive)
 

@@ -9,12 +9,12 @@ import typer
 
 from streams.cli.asking import Question, Tenant
 from streams.cli.output import AsJson, Column, print_json, print_table, text
-from streams.cli.settings import load_settings
+from streams.cli.settings import known_calendars, load_settings
 from streams.errors import ConfigError
 
 if TYPE_CHECKING:
+    from streams.detect.numbers import Numbered
     from streams.detect.policy import AlertPolicy
-    from streams.detect.rule import AlertRule
 
 Rule = Annotated[str, typer.Argument(metavar="[RULE]", help="Its name, such as spend_runaway; left out: all of them.")]
 File = Annotated[
@@ -44,14 +44,13 @@ def check(
     from streams.detect.explained import differences  # noqa: PLC0415
 
     policy = load_policy(str(file))
-    rows, budgets, off = differences(policy), len(policy.budgets), sorted(policy.probes_off)
+    rows, budgets = differences(policy), len(policy.budgets)
     if json:
-        print_json({"file": str(file), "differences": rows, "budgets": budgets, "probes_off": off})
+        print_json({"file": str(file), "differences": rows, "budgets": budgets})
         return
     typer.echo(
         f"{file}: valid; it changes {len(rows)} number{'' if len(rows) == 1 else 's'} of the shipped rules"
         + (f", sets {budgets} budget{'' if budgets == 1 else 's'}" if budgets else "")
-        + (f", switches off {', '.join(off)}" if off else "")
     )
     if rows:
         print_table(rows, [(name, name, text) for name in ("rule", "number", "shipped", "here", "for")])
@@ -67,7 +66,7 @@ def explain(
     rules: File = None,
     json: AsJson = False,
 ) -> None:
-    """Explain the alert rules in force: what each looks at, its numbers, and an example.
+    """Explain the alert rules and probes in force: what each looks at, its numbers, and an example.
 
     With --team: the numbers for that team, and from ClickHouse its latest figures, what is usual, and from where on it alerts.
     """
@@ -75,7 +74,7 @@ def explain(
 
     file = str(rules) if rules else load_settings().alert_rules
     policy = load_policy(file)
-    names = [one.name for one in policy.rules]
+    names = [one.name for one in policy.numbered]
     if rule and rule not in names:
         raise ConfigError("RULE", f"no alert rule {rule!r}", remedy=f"the rules are {', '.join(names)}")
     now: dict[str, dict[str, Any]] = {}
@@ -83,7 +82,10 @@ def explain(
         question = Question(tenant)
         now = _present(question, policy, team)
         tenant = question.tenant
-    chosen = list(policy.rules if team is None else policy.rules_of((tenant, team)).values())
+    chosen = policy.numbered
+    if team is not None:
+        group = tenant, team
+        chosen = [*policy.rules_of(group).values(), *(policy.probe_of(one.name, group) for one in policy.probes)]
     told = [_told(one) | {"now": now.get(one.name)} for one in chosen if rule in ("", one.name)]
     if json:
         print_json(told)
@@ -95,13 +97,14 @@ def explain(
         typer.echo("some teams or tenants have other numbers: --team TEAM shows those of a team")
 
 
-def _told(rule: AlertRule) -> dict[str, Any]:
+def _told(rule: Numbered) -> dict[str, Any]:
     from streams.detect.explained import example, meanings, what  # noqa: PLC0415
-    from streams.detect.numbers import numbers_of  # noqa: PLC0415
+    from streams.detect.numbers import numbers_of, show_length  # noqa: PLC0415
     from streams.detect.policy import AlertPolicy  # noqa: PLC0415
+    from streams.detect.probes import Probe  # noqa: PLC0415
 
     means = meanings(rule)
-    old = next(one for one in AlertPolicy().rules if one.name == rule.name)
+    old = next(one for one in AlertPolicy().numbered if one.name == rule.name)
     return {
         "rule": rule.name,
         "kind": rule.kind,
@@ -117,7 +120,8 @@ def _told(rule: AlertRule) -> dict[str, Any]:
             }
             for number in numbers_of(type(rule))
         ],
-        "example": example(rule),
+        "example": "" if isinstance(rule, Probe) else example(rule),
+        "asked_every": show_length(rule.every_us) if isinstance(rule, Probe) else None,
     }
 
 
@@ -134,7 +138,7 @@ def _present(question: Question, policy: AlertPolicy, team: str) -> dict[str, di
     if span is None:
         return {}
     last_us = span.last_hour
-    engine = AlertEngine(policy, 0)
+    engine = AlertEngine(policy, 0, known_calendars(load_settings()))
     engine.load(load_alerts(stored, 0, 1, last_us), last_us)
     windows = load_stretch(stored, question.tenant, last_us - KEPT_US, last_us, teams=[team])
     if windows.is_empty():
@@ -179,7 +183,12 @@ def _explain_all(told: list[dict[str, Any]], file: str, team: str | None) -> Non
 
 
 def _explain_one(told: dict[str, Any], team: str | None) -> None:
-    typer.echo(f"{told['rule']}: a {told['kind']}, judged on windows of {told['window']}\n\n{told['what']}\n")
+    how = (
+        f"a question to the store each {told['asked_every']}"
+        if told["asked_every"]
+        else f"judged on windows of {told['window']}"
+    )
+    typer.echo(f"{told['rule']}: a {told['kind']}, {how}\n\n{told['what']}\n")
     for row in told["numbers"]:
         row["was"] = "" if row["in_force"] == row["shipped"] else row["shipped"]
     columns: list[Column] = [("number", "number", text), ("in force", "in_force", text), ("shipped", "was", text)]

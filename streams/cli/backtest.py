@@ -12,7 +12,7 @@ import typer
 from streams.cli.asking import Question
 from streams.cli.output import AsJson, Column, count, print_json, print_table, text
 from streams.cli.progress import counting
-from streams.cli.settings import load_settings
+from streams.cli.settings import known_calendars, load_settings
 from streams.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def backtest(
     stored = ClickHouseStored(question.client)
     begin_us, end_us, first_us = _stretch(question, stored, since, until)
     with counting("days of windows read", days_read(len(question.tenants), begin_us, end_us, first_us)) as progress:
-        trials = run_backtest(stored, question.tenants, policies, begin_us, end_us, first_us, progress)
+        trials = run_backtest(
+            stored, question.tenants, policies, begin_us, end_us, first_us, progress, known_calendars(settings)
+        )
     facts = _facts(trials, files, told, begin_us, end_us) | {"tenants": question.tenants}
     if json:
         print_json(facts)

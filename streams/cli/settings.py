@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streams.errors import ConfigError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from streams.config import Settings
+    from streams.detect.calendar import Calendar
 
 
 def load_settings(**options: Any) -> Settings:
@@ -26,6 +28,13 @@ def load_settings(**options: Any) -> Settings:
         raise _named(error, Settings) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError("tokenworth.toml", f"not valid TOML: {error}", remedy="correct that line") from None
+
+
+def known_calendars(settings: Settings) -> tuple[Calendar, ...]:
+    """The calendars of the channels file that the settings name: its holidays count for rules. Raises ConfigError."""
+    from streams.deliver.configuration import load_calendars  # noqa: PLC0415
+
+    return load_calendars(Path(settings.channels)) if settings.channels else ()
 
 
 def _named(error: ValidationError, settings: type[Settings]) -> ConfigError:

@@ -26,6 +26,7 @@ _NAMES: Final = {
     "unattributed_surge": "much spend without work items",
     "repeated_prompts": "many repeated prompts",
     "feed_silent": "its usage feed is silent",
+    "completion_surge": "many items completed at once",
 }
 """Rules whose own name says too little to somebody who is woken."""
 _NEXT: Final = {
@@ -38,6 +39,8 @@ _NEXT: Final = {
     "repeated_prompts": "{find} Often a job that tries again for ever or an agent in a loop.",
     "feed_silent": "See whether events still arrive: `tokenworth doctor`, and whether other teams are silent too: `{alerts_of_all}`. If several are, a "
     "publisher, gateway or hook is down: tell the platform team. Until it is back, the team's other figures are too low.",
+    "completion_surge": "Nothing has to be done if old items were closed in bulk: what was completed then counts for no other alert of the team. `{fates}` "
+    "shows what it was.",
 }
 _IN: Final = {"1h": " in an hour", "24h": " in a day", "7d": " in a week"}
 LINK_FIELDS: Final = ("tenant", "team", "rule", "window", "from_ms", "to_ms")

@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from streams.detect.alert import Alert, alert_rows
+from streams.detect.calendar import Calendar
 from streams.detect.engine import AlertEngine
 from streams.detect.history import KEPT_US
 from streams.detect.observed import SIZE_US, Group
@@ -81,6 +82,7 @@ class Trial:
 
     policy: AlertPolicy
     begin_us: int
+    calendars: Sequence[Calendar] = ()
     fired: list[Alert] = field(default_factory=list)
     """What fired after the begin, each as it was when it fired but for its end."""
     teams: set[Group] = field(default_factory=set)
@@ -90,7 +92,7 @@ class Trial:
 
     def begin(self) -> None:
         """Begin with another tenant."""
-        self._engine = AlertEngine(self.policy, 0)
+        self._engine = AlertEngine(self.policy, 0, self.calendars)
         self._engine.load(alert_rows([]), self.begin_us - WARM_UP_US)
         self._firing: dict[tuple[str, int], int] = {}
 

@@ -1,4 +1,4 @@
-"""Working hours of teams: tickets and digests wait for them, pages do not."""
+"""Working hours and holidays of teams: tickets and digests wait for them, pages do not; rules know the holidays."""
 
 from __future__ import annotations
 
@@ -31,6 +31,11 @@ class Calendar:
     days: frozenset[int] = frozenset(range(5))
     """0 is Monday."""
     holidays: frozenset[date] = frozenset()
+
+    def days_off(self) -> tuple[tuple[int, int], ...]:
+        """Each holiday by the clock on the wall, from its first instant to that of the next day (us), in order."""
+        zone = ZoneInfo(self.timezone)
+        return tuple((_micros(day, 0, zone), _micros(day, 24 * 60, zone)) for day in sorted(self.holidays))
 
     def opens_at(self, at_us: int) -> int:
         """The first instant of work that is not before this one (us); itself during work. Of no work within two years: the end of those."""

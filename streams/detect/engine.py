@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
 from streams.detect.alert import Alert, Feed, alerts_from_rows
+from streams.detect.calendar import Calendar, calendar_of
 from streams.detect.history import KEPT_US, STEP_US, Before, History, Span
 from streams.detect.observed import NOTHING, SIZE_US, SLIDE_US, Group, Observed, Row, final_rows
 from streams.detect.policy import AlertPolicy
 from streams.detect.rule import AlertRule, Usual
+from streams.detect.surge import CompletionSurge
 from streams.windows.measures import DAY_US, HOUR_US
 
 
@@ -32,14 +34,21 @@ class AlertEngine:
     so only teams with a window or an open alert need a look. A late revision of a window that was judged already corrects the baselines
     but not the judgement: it neither fires nor resolves anything.
 
+    A holiday of a team, if a calendar tells it, is no ordinary day: windows that touch it are no part of what is usual, no ticket begins on it or in
+    the half day after, and silence is none.
+
     Memory: windows that wait for their watermark, sampled windows of the last KEPT_US, open alerts (at most one for a rule and team), and
     the spans of those resolved within KEPT_US.
     """
 
-    def __init__(self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000) -> None:
+    def __init__(
+        self, policy: AlertPolicy, allowed_lateness_us: int = 600_000_000, calendars: Sequence[Calendar] = ()
+    ) -> None:
         self.rules = policy.rules
         self._policy = policy
         self._rules_of: dict[Group, Mapping[str, AlertRule]] = {}
+        self._calendars = calendars
+        self._days_off: dict[str, tuple[Span, ...]] = {}
         self.watermark_us = 0
         self._lateness_us = allowed_lateness_us
         self._history = History()
@@ -103,10 +112,10 @@ class AlertEngine:
         for rule in self._rules(group).values():
             end_us = now_us // STEP_US[rule.size] * STEP_US[rule.size]
             now = self._history.at(rule.size, group, end_us)
-            before = Before(self._history, rule.size, group, end_us)
+            before = self._before(rule.size, group, end_us)
             if rule.enabled:
                 without = self._left_out(rule, group)
-                now = rule.look(now, before, without)
+                now = rule.look(before.calm(now), before, without)
                 found.append((rule, now, rule.outlook(now, before, without)))
         return found
 
@@ -146,12 +155,13 @@ class AlertEngine:
             absent = self._history.groups(size) if any(rule.judges_absence for rule in rules) and windows else ()
             for group in sorted(with_alert.union(windows, absent)):
                 window = windows.get(group)
-                now = Observed._make(window.values) if window else Observed()
+                before = self._before(size, group, end)
+                now = before.calm(Observed._make(window.values) if window else NOTHING)
                 of_group = self._rules(group)
                 for rule in (of_group[rule.name] for rule in rules):
                     if window is None and not rule.judges_absence and (rule.name, group) not in self._open:
                         continue
-                    change = self._judge(rule, group, end, now, live=live and not (window and window.backfill))
+                    change = self._judge(rule, before, now, live=live and not (window and window.backfill))
                     if change is not None:
                         self._remember(change)
                         changes.append(change)
@@ -174,21 +184,22 @@ class AlertEngine:
                 self._remember(ended[-1])
         return ended
 
-    def _judge(self, rule: AlertRule, group: Group, end_us: int, now: Observed, *, live: bool) -> Alert | None:
+    def _judge(self, rule: AlertRule, before: Before, now: Observed, *, live: bool) -> Alert | None:
+        group, end_us = before.group, before.end_us
         alert = self._open.get((rule.name, group))
         if rule.joins and self._fired(rule.joins, group, end_us - SIZE_US[rule.size], end_us):
             if alert is None:
                 return None
             if alert.state == "pending":
                 return alert.withdrawn(end_us)
-        before, without = Before(self._history, rule.size, group, end_us), self._left_out(rule, group)
+        without = self._left_out(rule, group)
         if rule.looks:
             before.paged = self._fired("spend_runaway", group, end_us - 2 * DAY_US, end_us)
             since_us = alert.started_at if alert else end_us
             now = rule.look(now, before, [*without, (since_us, end_us)])
         if alert is not None:
             return alert.seen(rule, end_us, now, live=live, feed=self._feed(rule.size, group, end_us, now))
-        if not rule.enabled or not rule.worth(now):
+        if not rule.enabled or not rule.worth(now) or self._rests(rule, group, end_us):
             return None
         than = rule.usual(now, before, without)
         if than is None or not rule.active(now, than):
@@ -196,9 +207,28 @@ class AlertEngine:
         alert = Alert.begin(rule, group, end_us, now, than)
         return alert if rule.hold_us else alert.firing(rule, now, live=live)
 
+    def _before(self, size: str, group: Group, end_us: int) -> Before:
+        return Before(self._history, size, group, end_us, self._surges(group, end_us))
+
+    def _surges(self, group: Group, end_us: int) -> set[int]:
+        """Ends, up to then, of the full hours that a surge of completions touches: from an hour before its first window to the end of its alert."""
+        key = CompletionSurge.name, group
+        told = list(self._episodes.get(key, ()))
+        alert = self._open.get(key)
+        if alert is not None and alert.fired_at:
+            told.append((alert.started_at, end_us))
+        return {
+            hour
+            for begin, last in told
+            if begin <= end_us
+            for hour in range(begin // HOUR_US * HOUR_US, min(last + HOUR_US, end_us + 1), HOUR_US)
+        }
+
     def _feed(self, size: str, group: Group, end_us: int, now: Observed) -> Feed:
         """Whether usage comes: an hour without requests is missing if in each of the four weeks before there were some at this time."""
         at = self._history.at
+        if self._off(group, end_us):
+            return "there" if now.requests else "idle"
         if (now if size == "1h" else at("1h", group, end_us)).requests:
             return "there"
         hours = {end_us // HOUR_US * HOUR_US, -(-end_us // HOUR_US) * HOUR_US}
@@ -218,13 +248,33 @@ class AlertEngine:
         return any(begin + hold_us <= end_us and last > after_us for begin, last in told)
 
     def _left_out(self, rule: AlertRule, group: Group) -> list[Span]:
-        """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told."""
+        """Spans that are no part of what is usual: the rule's own episodes, and the windows that hold what any page told or touch a holiday."""
         out = list(self._episodes.get((rule.name, group), ()))
+        out += [
+            (begin + 1, end + SIZE_US[rule.size] - 1)
+            for begin, end in self._holidays(group[1])
+            if self.watermark_us - 2 * KEPT_US < end and begin < self.watermark_us
+        ]
         for page in self.rules:
             if page.kind == "page" and page.name != rule.name:
                 told = self._episodes.get((page.name, group), ())
                 out += [(begin, last + SIZE_US[rule.size]) for begin, last in told]
         return out
+
+    def _holidays(self, team: str) -> tuple[Span, ...]:
+        if team not in self._days_off:
+            calendar = calendar_of(self._calendars, team)
+            self._days_off[team] = calendar.days_off() if calendar else ()
+        return self._days_off[team]
+
+    def _off(self, group: Group, end_us: int, rest_us: int = 0) -> bool:
+        return any(begin < end_us <= end + rest_us for begin, end in self._holidays(group[1]))
+
+    def _rests(self, rule: AlertRule, group: Group, end_us: int) -> bool:
+        """Whether the rule begins nothing, because the window ends on a holiday of the team or, for a ticket, is half of one."""
+        if rule.judges_absence:
+            return self._off(group, end_us)
+        return rule.kind == "ticket" and self._off(group, end_us, DAY_US // 2)
 
     def _remember(self, alert: Alert) -> None:
         key = (alert.rule, alert.group)

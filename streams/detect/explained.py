@@ -1,4 +1,4 @@
-"""The rules for a reader: what each looks at, what its numbers mean, and an example with the numbers in force."""
+"""Rules and probes for a reader: what each looks at, what its numbers mean, and an example with the numbers in force."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from inspect import cleandoc
 from typing import Final
 
-from streams.detect.numbers import Number, numbers_of
+from streams.detect.numbers import Number, Numbered, numbers_of
 from streams.detect.observed import Observed
 from streams.detect.policy import SHIPPED, AlertPolicy
 from streams.detect.rule import AlertRule, Usual
@@ -41,16 +41,17 @@ _CASES: Final = {
         Observed(spend=200 * _USD, requests=9000, repeated_prompts=4100),
     ),
     "feed_silent": (Observed(requests=310), Observed(requests=80, silent_us=45 * 60_000_000)),
+    "completion_surge": (Observed(items=3), Observed(items=64)),
 }
 """By rule a usual window of a team, and one that is told under the shipped numbers."""
 
 
-def what(rule: AlertRule) -> str:
-    """What the rule looks at, in paragraphs; the first line is its summary."""
+def what(rule: Numbered) -> str:
+    """What a rule or probe looks at, in paragraphs; the first line is its summary."""
     return cleandoc(type(rule).__doc__ or "")
 
 
-def meanings(rule: AlertRule) -> dict[str, str]:
+def meanings(rule: Numbered) -> dict[str, str]:
     """What each number means, by its key: the comments of the shipped file."""
     section = shipped(SHIPPED, "detect").partition(f"\n[{rule.name}]\n")[2].partition("\n[")[0]
     said = dict(re.findall(r"^(\w+) = [^#\n]*# (.*)$", section, re.MULTILINE))
@@ -66,6 +67,8 @@ def figure(rule: AlertRule, value: int) -> str:
             return percent(value)
         case "milli_requests":
             return f"{value // 1000:,} requests"
+        case "items":
+            return f"{value:,} items"
 
 
 def example(rule: AlertRule) -> str:
@@ -84,11 +87,11 @@ def example(rule: AlertRule) -> str:
 
 
 def differences(policy: AlertPolicy) -> list[dict[str, str]]:
-    """Every number that is not the shipped one: rule, number, shipped, here, and for whom."""
-    old = {rule.name: rule for rule in AlertPolicy().rules}
+    """Every number of rules and probes that is not the shipped one: rule, number, shipped, here, and for whom."""
+    old = {one.name: one for one in AlertPolicy().numbered}
     rows = [
         _row(rule, number, getattr(old[rule.name], number.field), getattr(rule, number.field), "everyone")
-        for rule in policy.rules
+        for rule in policy.numbered
         for number in numbers_of(type(rule))
         if getattr(rule, number.field) != getattr(old[rule.name], number.field)
     ]
@@ -104,7 +107,7 @@ def differences(policy: AlertPolicy) -> list[dict[str, str]]:
     return rows
 
 
-def _row(rule: AlertRule, number: Number, shipped: int, here: int, whom: str) -> dict[str, str]:
+def _row(rule: Numbered, number: Number, shipped: int, here: int, whom: str) -> dict[str, str]:
     return {
         "rule": rule.name,
         "number": number.key,

@@ -7,11 +7,11 @@ A window that is not there counts as empty, so an idle team costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
-from streams.detect.observed import NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
+from streams.detect.observed import COMPLETED, NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
 from streams.detect.silence import PANE_US, RECENT, Counts, Recent
 from streams.windows.measures import DAY_US, HOUR_US
 
@@ -26,38 +26,74 @@ LEAST_WINDOWS: Final = 20
 
 Span = tuple[int, int]
 """First and last window end, both inclusive."""
-Past = Sequence[tuple[int, Sequence[int]]]
-"""(end, fields of Observed) of past windows."""
+Past = Sequence[tuple[int, Observed]]
+"""Past windows with their ends."""
 
 
 class Before:
-    """What was before a window that is judged: all that tells what is usual, made when it is asked for, or one window of it."""
+    """What was before a window that is judged: all that tells what is usual, made when it is asked for, or one window of it.
 
-    def __init__(self, history: History, size: str, group: Group, end_us: int) -> None:
-        self.end_us = end_us
+    `surges`: ends of the hours in which work was closed in bulk. What ended in them is in no window of 24h and 7d that is told.
+    """
+
+    def __init__(self, history: History, size: str, group: Group, end_us: int, surges: Collection[int] = ()) -> None:
+        self.end_us, self.group = end_us, group
+        self._surges = surges if size != "1h" else ()
         self.paged = False
         """Whether a page about the team's spend fired in the two days before."""
-        self._history, self._size, self._group = history, size, group
+        self._history, self._size = history, size
 
     @cached_property
     def windows(self) -> Past:
-        return list(self._history.before(self._size, self._group, self.end_us))
+        found = self._history.before(self._size, self.group, self.end_us)
+        return [(end, self._calm(self._size, end, window)) for end, window in found] if self._surges else found
+
+    def calm(self, now: Observed) -> Observed:
+        """The window that is judged, without what ended in surges."""
+        return self._calm(self._size, self.end_us, now)
 
     def at(self, end_us: int) -> Observed:
         """The window that ended then, if its end is one of the sampled; an empty one if it is not there."""
-        return self._history.at(self._size, self._group, end_us)
+        return self._history.at(self._size, self.group, end_us)
 
     def day(self, end_us: int) -> Observed:
         """The 24h window that ended then, of those that end on a quarter of a UTC day; an empty one if it is not there."""
-        return self._history.at("24h", self._group, end_us)
+        return self._calm("24h", end_us, self._history.at("24h", self.group, end_us))
+
+    def hours_of_week(self, without: Sequence[Span]) -> list[list[Observed]]:
+        """The same hour in each of the four weeks before that is within the team's usage and outside the spans: of an hour that is not the
+        clock's the two that it lies in. For windows of an hour."""
+        began = (
+            self.windows[0][0] - 3 * DAY_US if self.windows else self.end_us
+        )  # perhaps a weekend lies before the first use
+        ends = sorted({self.end_us // HOUR_US * HOUR_US, -(-self.end_us // HOUR_US) * HOUR_US})
+        weeks = ([end - 7 * week * DAY_US for end in ends] for week in range(1, 5))
+        return [
+            [self.at(end) for end in week]
+            for week in weeks
+            if began <= week[0] and not any(begin <= end <= last for end in week for begin, last in without)
+        ]
+
+    def _calm(self, size: str, end_us: int, window: Observed) -> Observed:
+        hours = [hour for hour in self._surges if end_us - SIZE_US[size] < hour <= end_us]
+        if not hours:
+            return window
+        left = list(window)
+        for hour in hours:
+            ended = self._history.at("1h", self.group, hour)
+            for (
+                position
+            ) in COMPLETED:  # never below nothing: a revision of the hour may be here before that of the window
+                left[position] = max(left[position] - ended[position], min(left[position], 0))
+        return Observed._make(left)
 
     def requests(self, end_us: int) -> int:
         """Of the 1h window that ended then, at any end of the last eight days."""
-        return self._history.recent.at(self._group, end_us)
+        return self._history.recent.at(self.group, end_us)
 
     def recent(self, requests: int, count: int = RECENT) -> Counts:
         """Requests of the last `count` 1h windows, the oldest first: those before this one, and this one with `requests`."""
-        found = self._history.recent.before(self._group, self.end_us + PANE_US, count)
+        found = self._history.recent.before(self.group, self.end_us + PANE_US, count)
         found[-1] = requests
         return found
 
@@ -129,7 +165,15 @@ class History:
         begin = max(first_used - step, oldest)  # usage began after the last empty window's end
         if end_us - size_us - begin < OBSERVED_US:
             return []
-        return [(end, kept.get(end, NOTHING)) for end in range(-(-(begin + size_us) // step) * step, last + 1, step)]
+        return [
+            (end, Observed._make(kept[end]) if end in kept else NOTHING)
+            for end in range(-(-(begin + size_us) // step) * step, last + 1, step)
+        ]
+
+
+def outside(windows: Past, without: Sequence[Span]) -> Iterator[Observed]:
+    """The windows that end in none of the spans."""
+    return (window for end, window in windows if not any(begin <= end <= last for begin, last in without))
 
 
 def usual(windows: Past, figure: Callable[[Observed], int | None], without: Sequence[Span]) -> tuple[int, int] | None:
@@ -137,12 +181,7 @@ def usual(windows: Past, figure: Callable[[Observed], int | None], without: Sequ
 
     None if fewer than 20 windows have the figure.
     """
-    found = sorted(
-        value
-        for end, window in windows
-        if not any(begin <= end <= last for begin, last in without)
-        and (value := figure(Observed._make(window))) is not None
-    )
+    found = sorted(value for window in outside(windows, without) if (value := figure(window)) is not None)
     if len(found) < LEAST_WINDOWS:
         return None
     return found[(len(found) - 1) // 2], found[-(-95 * len(found) // 100) - 1]

@@ -41,7 +41,7 @@ class Busy(NamedTuple):
 
 
 BUSY: Final = (Busy(1, 250, 60, 3.5, 0.28), Busy(2, 500, 120, 1.6, 0.25))
-LEAST_GROWTH: Final = 1600
+LEAST_GROWTH: Final = 2000
 """They must also be that much, per mille, of those of the weeks before."""
 KNOWN_DAYS: Final = 8
 """Days that the deviation where nothing is known counts as."""
@@ -56,6 +56,11 @@ LEAST_SURPRISE: Final = 2.4
 def own_requests(window: Observed) -> int:
     """Requests without the part that, by its cost, was review, operations or exploration."""
     return window.requests * (window.spend - window.enabling) // window.spend if window.spend > 0 else window.requests
+
+
+def price(window: Observed) -> int | None:
+    """Micro-USD of a million tokens."""
+    return window.spend * 1_000_000 // window.tokens if window.tokens > 0 else None
 
 
 def tokens_a_request(window: Observed) -> int | None:

@@ -1,9 +1,9 @@
-"""The numbers of a rule as a rule file writes them: each is a field of the rule, whose name ends in its unit.
+"""The numbers of a rule or probe as a rule file writes them: each is a field of the rule, whose name ends in its unit.
 
 floor_micro_usd      floor_usd = 100       dollars above 0
 ..._us               longest = "4h"        a length of time; hold_us is `for`, keep_firing_us is `keep_firing_for`
 ..._share_per_mille  least_share = 0.25    a part of one, above 0; likewise part and rise
-factor_per_mille     factor = 1.5          at least 1
+..._factor_per_mille factor = 1.5          at least 1
 any other            least_items = 5       a whole number above 0
 enabled              enabled = false
 """
@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
+from streams.detect.probes import Probe
 from streams.detect.rule import AlertRule
 from streams.detect.words import usd
 from streams.value.documents import Document, Place
 from streams.windows.measures import DAY_US, HOUR_US
 
+Numbered = AlertRule | Probe
+"""What has numbers in a rule file."""
 _KEYS: Final = {"hold_us": "for", "keep_firing_us": "keep_firing_for"}
 _UNITS_US: Final = {"d": DAY_US, "h": HOUR_US, "m": 60_000_000, "s": 1_000_000}
 _LENGTH: Final = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,6}}){unit})?" for unit in _UNITS_US))
@@ -52,7 +55,7 @@ class Number:
             return self._length(doc, value, entry)
         if self.field.endswith("_micro_usd"):
             return self._between(doc, value, 1_000_000, 1, _MOST_USD, entry, "an amount above 0 in dollars", "100")
-        if self.field == "factor_per_mille":
+        if self.field.endswith("factor_per_mille"):
             return self._between(doc, value, 1000, 1000, _MOST, entry, "a factor of at least 1", "1.5")
         if self.field.endswith("_per_mille"):
             return self._between(doc, value, 1000, 1, 1000, entry, "a part of one: above 0, at most 1", "0.25")
@@ -66,7 +69,7 @@ class Number:
             return show_length(value)
         if self.field.endswith("_micro_usd"):
             return usd(value)
-        if self.field == "factor_per_mille":
+        if self.field.endswith("factor_per_mille"):
             return f"{value / 1000:g} times"
         if self.field.endswith("_per_mille"):
             return f"{value / 10:g} %"
@@ -94,12 +97,12 @@ class Number:
         return exact
 
 
-def numbers_of(rule: type[AlertRule]) -> tuple[Number, ...]:
-    """All numbers of a rule, in the order of its fields."""
-    return tuple(Number(field.name) for field in fields(rule))
+def numbers_of(rule: type[Numbered]) -> tuple[Number, ...]:
+    """All numbers of a rule, in the order of its fields; what has a default is no number."""
+    return tuple(Number(field.name) for field in fields(rule) if field.default is MISSING)
 
 
-def read_numbers(doc: Document, table: Mapping[str, Any], rule: type[AlertRule], entry: Place) -> dict[str, int]:
+def read_numbers(doc: Document, table: Mapping[str, Any], rule: type[Numbered], entry: Place) -> dict[str, int]:
     """Fields of the rule that a table of a document gives. Raises ConfigError that names the line."""
     numbers = {number.key: number for number in numbers_of(rule)}
     doc.only(table, entry, list(numbers))

@@ -40,6 +40,8 @@ class Observed(NamedTuple):
     """Told by a look at the last day: what seven days cost with its tokens a request, in micro-USD. 0: it is not known, or not unusual."""
     days: int = 0
     """Told by a look at the last days: how many of them `ended` and `low_value` cover. 0: there are none in which they are unusual."""
+    dearer: int = 0
+    """Told by a look at this hour of the weeks before: part of the rise of the cost that mix and price explain, per mille. 0: it is not known, or none."""
     silent_us: int = 0
     """Told by a look at the windows before: how long no request has come, up to the end of the window. 0: not long enough to matter."""
 
@@ -47,6 +49,10 @@ class Observed(NamedTuple):
 NOTHING: Final = Observed()
 _TEAM_FIELDS: Final = Observed._fields[:8]
 REQUESTS: Final = Observed._fields.index("requests")
+COMPLETED: Final = tuple(
+    Observed._fields.index(name) for name in ("ended", "items", "core_value_milli", "low_value", "low_items")
+)
+"""What is counted when work ends."""
 _CORE, _ITEMS, _LOW, _LOW_ITEMS = (
     Observed._fields.index(name) for name in ("core_value_milli", "items", "low_value", "low_items")
 )

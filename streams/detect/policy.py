@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final, Self
 
-from streams.detect.numbers import numbers_of, read_numbers
+from streams.detect.numbers import Numbered, numbers_of, read_numbers
 from streams.detect.observed import Group
-from streams.detect.probes import NAMES as PROBE_NAMES
+from streams.detect.probes import PROBES, Probe
 from streams.detect.rule import AlertRule
 from streams.detect.rules import RULES
+from streams.detect.runaway import SpendRunaway
 from streams.value.documents import Document, Place, shipped
 
 SHIPPED: Final = "alerts.toml"
 _OVERRIDE: Final = "override"
 _BUDGET: Final = "budget"
 _MOST_BUDGET_USD: Final = 10**9
-_TYPES: Final[Mapping[str, type[AlertRule]]] = {rule.name: rule for rule in RULES}
+_TYPES: Final[Mapping[str, type[Numbered]]] = {
+    **{rule.name: rule for rule in RULES},
+    **{probe.name: probe for probe in PROBES},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +41,21 @@ class Override:
 @cache
 def shipped_rules() -> tuple[AlertRule, ...]:
     """The rules with the numbers that ship, in the order in which they are evaluated."""
-    doc = Document(shipped(SHIPPED, "detect"), SHIPPED)
-    doc.only(doc.table, (), [*_TYPES, *PROBE_NAMES])
+    doc = _shipped()
     return tuple(rule(**_complete(doc, rule)) for rule in RULES)
+
+
+@cache
+def shipped_probes() -> tuple[Probe, ...]:
+    """The probes with the numbers that ship."""
+    doc = _shipped()
+    return tuple(probe(**_complete(doc, probe)) for probe in PROBES)
+
+
+def _shipped() -> Document:
+    doc = Document(shipped(SHIPPED, "detect"), SHIPPED)
+    doc.only(doc.table, (), _TYPES)
+    return doc
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class AlertPolicy:
 
     rules: tuple[AlertRule, ...] = field(default_factory=shipped_rules)
     overrides: tuple[Override, ...] = ()
-    probes_off: frozenset[str] = frozenset()
+    probes: tuple[Probe, ...] = field(default_factory=shipped_probes)
     budgets: Mapping[Group, int] = field(default_factory=dict)
     """Micro-USD of standard cost a month, by tenant and team; without a team that of the whole tenant."""
 
@@ -56,23 +72,49 @@ class AlertPolicy:
     def from_toml(cls, text: str, file: str) -> Self:
         """The shipped rules with the changes of a rule file. Raises ConfigError that names file, line and what to do."""
         doc = Document(text, file)
-        doc.only(doc.table, (), [*_TYPES, *PROBE_NAMES, _OVERRIDE, _BUDGET])
+        doc.only(doc.table, (), [*_TYPES, _OVERRIDE, _BUDGET])
         changes = _changes(doc, doc.table, ())
         rules = tuple(replace(rule, **changes.get(rule.name, {})) for rule in shipped_rules())
+        probes = tuple(replace(probe, **changes.get(probe.name, {})) for probe in shipped_probes())
         overrides = tuple(_override(doc, number, part) for number, part in enumerate(doc.tables(_OVERRIDE)))
-        return cls(rules, overrides, frozenset(_off(doc)), _budgets(doc))
+        return cls(rules, overrides, probes, _budgets(doc))
+
+    @property
+    def numbered(self) -> list[Numbered]:
+        """All rules and probes."""
+        found: list[Numbered] = [*self.rules]
+        return [*found, *self.probes]
 
     def rules_of(self, group: Group) -> Mapping[str, AlertRule]:
         """The rules of a team by name, those that are off included."""
-        rules = {rule.name: rule for rule in self.rules}
-        for override in self.overrides:
-            if override.covers(group):
-                for name, changes in override.changes.items():
-                    rules[name] = replace(rules[name], **changes)
+        rules = {rule.name: replace(rule, **self._changes(rule.name, group)) for rule in self.rules}
+        if group in self.budgets:
+            runaway = rules[SpendRunaway.name]
+            rules[runaway.name] = replace(runaway, month_budget_micro_usd=self.budgets[group])  # type: ignore[call-arg]
         return rules
 
+    def probe_of(self, name: str, group: Group) -> Probe:
+        """A probe with the numbers in force for a group."""
+        [probe] = (probe for probe in self.probes if probe.name == name)
+        return replace(probe, **self._changes(name, group))
 
-def _complete(doc: Document, rule: type[AlertRule]) -> dict[str, Any]:
+    def variants(self, name: str) -> list[Probe]:
+        """A probe with each set of numbers that may be in force for some group."""
+        [probe] = (probe for probe in self.probes if probe.name == name)
+        found = {probe: None}
+        for override in self.overrides:
+            found |= {replace(one, **override.changes.get(name, {})): None for one in found}
+        return list(found)
+
+    def _changes(self, name: str, group: Group) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for override in self.overrides:
+            if override.covers(group):
+                found |= override.changes.get(name, {})
+        return found
+
+
+def _complete(doc: Document, rule: type[Numbered]) -> dict[str, Any]:
     if rule.name not in doc.table:
         doc.refuse((), f"[{rule.name}] is missing", "give every rule its numbers")
     numbers = read_numbers(doc, doc.section(rule.name), rule, (rule.name,))
@@ -105,17 +147,6 @@ def _override(doc: Document, number: int, table: Mapping[str, Any]) -> Override:
     if not changes:
         doc.refuse(place, "changes no rule", "write below it such as spend_runaway.floor_usd = 500")
     return Override(tenants, teams, changes)
-
-
-def _off(doc: Document) -> Iterator[str]:
-    """The probes that are switched off."""
-    for name in sorted(PROBE_NAMES & doc.table.keys()):
-        section = doc.section(name)
-        doc.only(section, (name,), ["enabled"])
-        if not isinstance(section.get("enabled"), bool):
-            doc.refuse((name,), "enabled is not true or false", "write enabled = false", "enabled")
-        if not section["enabled"]:
-            yield name
 
 
 def _budgets(doc: Document) -> dict[Group, int]:

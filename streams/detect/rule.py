@@ -10,8 +10,8 @@ from typing import ClassVar, Literal, NamedTuple, Self
 from streams.detect.history import Before, Span, usual
 from streams.detect.observed import Observed
 
-Kind = Literal["page", "ticket"]
-Unit = Literal["micro_usd", "per_mille", "milli_requests"]
+Kind = Literal["page", "ticket", "digest"]
+Unit = Literal["micro_usd", "per_mille", "milli_requests", "items"]
 
 
 class Usual(NamedTuple):

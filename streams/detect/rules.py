@@ -2,7 +2,7 @@
 
 Every rule but one needs three things at once: an amount that is worth somebody's time (the policy's floor), a clear step over the team's own
 median, and more than its own 95th percentile, over the windows of history.py. The exception is silence (feed.py). What the windows cannot say
-is left out: how much of a rise is core work in flight, a budget.
+is left out: how much of a rise is core work in flight.
 """
 
 from __future__ import annotations
@@ -13,63 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from streams.detect.feed import FeedSilent
-from streams.detect.history import Before, Past, Span, usual
-from streams.detect.looks import busier, heavier, low_value_days
+from streams.detect.history import Before, Span, usual
+from streams.detect.looks import busier, heavier, low_value_days, price
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
+from streams.detect.runaway import SpendRunaway
+from streams.detect.surge import CompletionSurge
 from streams.detect.words import percent, usd, value
 
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven")
-
-
-def price(window: Observed) -> int | None:
-    """Micro-USD of a million tokens."""
-    return window.spend * 1_000_000 // window.tokens if window.tokens > 0 else None
-
-
-def dearer(now: Observed, windows: Past, without: Sequence[Span]) -> tuple[int, int]:
-    """How much more a token costs than usual, as a fraction >= 1: another model or another price, which is no use of more.
-
-    A cheaper token is no excuse: what counts is money.
-    """
-    of_now, before = price(now), usual(windows, price, without)
-    return (of_now, before[0]) if of_now and before and of_now > before[0] > 0 else (1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class SpendRunaway(AlertRule):
-    """An hour costs several times a busy hour of the last four weeks: somebody should look now."""
-
-    floor_micro_usd: int
-    factor_per_mille: int
-
-    name, size, kind, unit = "spend_runaway", "1h", "page", "micro_usd"
-
-    def figure(self, now: Observed) -> int:
-        return now.spend
-
-    def worth(self, now: Observed) -> bool:
-        return now.spend >= self.floor_micro_usd
-
-    def threshold(self, median: int, p95: int) -> int:
-        return max(self.floor_micro_usd, self.factor_per_mille * p95 // 1000)
-
-    def frozen(self, than: Usual) -> Self:
-        return replace(self, floor_micro_usd=min(self.floor_micro_usd, than.threshold))
-
-    def baseline(self, median: int, p95: int) -> int:
-        return p95  # the median hour of a team is one in which nobody works
-
-    def says(self, now: Observed, than: Usual) -> str:
-        unlinked = (
-            f", {percent(1000 * now.unattributed // now.spend)} of it without a work item"
-            if 2 * now.unattributed >= now.spend > 0
-            else ""
-        )
-        repeats = f", {now.repeated_prompts:,} prompts repeated" if now.repeated_prompts else ""
-        return (
-            f"spent {usd(now.spend)} on AI in an hour, where a busy one costs {usd(than.baseline)}{unlinked}{repeats}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +76,15 @@ class SpendUpCoreFlat(AlertRule):
         return than._replace(baseline=own[0], threshold=self.threshold(*own))
 
     def _usual(self, now: Observed, before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
-        own = usual(before.windows, self.figure, without)
-        more, less = dearer(now, before.windows, without)
-        return (own[0] * more // less, own[1] * more // less) if own else None
+        """What is usual, each window at today's price of a token: another model or another price is no use of more. A cheaper token is no
+        excuse: what counts is money."""
+        today = price(now)
+
+        def repriced(window: Observed) -> int:
+            figure, then = self.figure(window), price(window)
+            return figure * today // then if today and then and then < today else figure
+
+        return usual(before.windows, repriced, without)
 
     def active(self, now: Observed, than: Usual) -> bool:
         core_rise = now.core_value_milli - than.core_value_milli
@@ -283,5 +241,6 @@ RULES: Final[tuple[type[AlertRule], ...]] = (
     UnattributedSurge,
     RepeatedPrompts,
     FeedSilent,
+    CompletionSurge,
 )
 """All rules, in the order in which they are evaluated."""

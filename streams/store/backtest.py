@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from streams.detect.backtest import WARM_UP_US, Trial
+from streams.detect.calendar import Calendar
 from streams.detect.history import KEPT_US
 from streams.detect.policy import AlertPolicy
 from streams.store.alerts import load_stretch
@@ -29,12 +30,13 @@ def run_backtest(
     end_us: int,
     first_us: int = 0,
     progress: Callable[[int], None] = lambda _: None,
+    calendars: Sequence[Calendar] = (),
 ) -> list[Trial]:
     """What each policy would have told of windows that ended after `begin_us`, up to `end_us`. Blocks.
 
     `first_us`: there are no windows before. `progress` is told how many of `days_read` days are done.
     """
-    trials = [Trial(policy, begin_us) for policy in policies]
+    trials = [Trial(policy, begin_us, calendars) for policy in policies]
     start_us, done = begin_us - WARM_UP_US, 0
     for tenant in tenants:
         for trial in trials:

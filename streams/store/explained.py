@@ -37,7 +37,7 @@ def explain(stored: Stored, alert: Alert) -> Explained:
         found = _asked(_silence, stored, alert) or []
     elif alert.rule == "low_value_share":
         found = _asked(_low_value, stored, alert) or []
-    else:
+    elif alert.rule != "completion_surge":  # in which usage has no part
         found, begin_with = _asked(_usage, stored, alert) or ([], "")
         if alert.rule == "spend_up_core_flat":
             found = reasons.ranked([*found, *(_asked(_in_flight, stored, alert) or [])])
@@ -141,6 +141,7 @@ _WHAT: Final = {
     "unattributed_surge": "share without work items",
     "repeated_prompts": "share of repeated prompts",
     "feed_silent": "requests an hour",
+    "completion_surge": "items completed an hour",
 }
 
 

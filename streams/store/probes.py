@@ -21,17 +21,22 @@ from streams.store.verify import VerifyReport
 def ask(
     stored: Stored, probe: Probe, wparts: Container[int], partitions: int, now_us: int, policy: AlertPolicy
 ) -> tuple[list[Alert], list[Finding]]:
-    """A probe's open alerts and what it finds now, of the tenants that belong to these partitions of value-windows; nothing if it is off."""
+    """A probe's open alerts and what it finds now, of the groups for which its numbers are in force and whose tenants belong to these partitions of
+    value-windows; it finds nothing if it is off."""
     opened = alerts_from_rows(stored.read("probes/open", rule=probe.name))
-    findings = [] if probe.name in policy.probes_off else _found(stored, probe, now_us, policy.budgets)
+    findings = _found(stored, probe, now_us, policy.budgets) if probe.enabled else []
+
+    def concerns(group: Group) -> bool:
+        return partition_of(group[0], partitions) in wparts and policy.probe_of(probe.name, group) == probe
+
     return (
-        [alert for alert in opened if partition_of(alert.tenant, partitions) in wparts],
-        [finding for finding in findings if partition_of(finding.tenant, partitions) in wparts],
+        [alert for alert in opened if concerns(alert.group)],
+        [finding for finding in findings if concerns((finding.tenant, finding.team))],
     )
 
 
 def _found(stored: Stored, probe: Probe, now_us: int, budgets: Mapping[Group, int]) -> list[Finding]:
-    parameters: dict[str, object] = {"now": now_us}
+    parameters: dict[str, object] = {"now": now_us, **probe.parameters}
     if probe.name == "budget_forecast":
         parameters |= {
             "tenants": [tenant for tenant, _ in budgets],

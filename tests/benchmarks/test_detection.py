@@ -8,14 +8,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pytest
 import typer
 from typer.testing import CliRunner
 
 from benchmarks.detection.__main__ import main
 from benchmarks.detection.happenings import RULES, STRENGTHS, Happening
-from benchmarks.detection.life import MEASURES
+from benchmarks.detection.life import MEASURES, live
 from benchmarks.detection.rolling import windows
-from benchmarks.detection.scenarios import LEAST_DAYS, Scenario, make_scenario
+from benchmarks.detection.scenarios import WHOLE_DAYS, Scenario, make_scenario
 from benchmarks.detection.scoring import at_us, figures, pooled, score
 from benchmarks.detection.teams import DAY, HOUR, T0_US, draw_team
 from streams.detect.alert import Alert
@@ -60,7 +61,7 @@ def test_windows_are_the_sums_of_the_naive_reference() -> None:
 
 
 def test_a_seed_tells_one_story() -> None:
-    first, again, other = (make_scenario(seed=seed, teams=2, days=LEAST_DAYS) for seed in (1, 1, 2))
+    first, again, other = (make_scenario(seed=seed, teams=2, days=WHOLE_DAYS) for seed in (1, 1, 2))
     assert first.windows.equals(again.windows)
     assert first.happenings == again.happenings
     assert not first.windows.equals(other.windows)
@@ -78,7 +79,7 @@ def test_alerts_are_scored_by_team_and_time() -> None:
     team = draw_team(np.random.default_rng(1), 0)
     episode = Happening("agent_loop", 0, "strong", 12, 30 * DAY, 30 * DAY + 2 * HOUR)
     business = Happening("release", 0, "", 0.5, 50 * DAY, 60 * DAY)
-    scenario = Scenario(1, 90, (team,), (episode, business), make_scenario(seed=1, teams=1, days=LEAST_DAYS).windows)
+    scenario = Scenario(1, 90, (team,), (episode, business), make_scenario(seed=1, teams=1, days=WHOLE_DAYS).windows)
     begin, end = at_us(episode.begin), at_us(episode.end)
 
     def page(at: int) -> Alert:
@@ -103,7 +104,7 @@ def test_the_delay_is_told_with_and_without_the_weak_episodes() -> None:
     team = draw_team(np.random.default_rng(1), 0)
     strong = Happening("agent_loop", 0, "strong", 12, 30 * DAY, 30 * DAY + 2 * HOUR)
     weak = replace(strong, strength="weak", begin=50 * DAY, end=50 * DAY + 2 * HOUR)
-    scenario = Scenario(1, 90, (team,), (strong, weak), make_scenario(seed=1, teams=1, days=LEAST_DAYS).windows)
+    scenario = Scenario(1, 90, (team,), (strong, weak), make_scenario(seed=1, teams=1, days=WHOLE_DAYS).windows)
     pages = [
         replace(ALERT, team=team.name, started_at=at, fired_at=at, window_end=at)
         for at in (at_us(strong.begin) + HOUR_US, at_us(weak.begin) + 2 * HOUR_US)
@@ -116,7 +117,7 @@ def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
     app = typer.Typer()
     app.command()(main)
-    result = CliRunner().invoke(app, ["--seed", "1", "--teams", "3", "--days", str(LEAST_DAYS), "--json", str(file)])
+    result = CliRunner().invoke(app, ["--seed", "1", "--teams", "3", "--days", str(WHOLE_DAYS), "--json", str(file)])
     assert result.exit_code == 0, result.output
     out = json.loads(file.read_text())
     assert {
@@ -130,3 +131,56 @@ def test_the_command_writes_its_figures(tmp_path: Path) -> None:
     assert out["patterns"].keys() == RULES.keys()
     assert all({"median_delay_h", "median_delay_h_but_weak"} <= of.keys() for of in out["patterns"].values())
     assert "false pages per 1,000 team-days" in result.output
+
+
+@pytest.mark.parametrize("days", [1, 20, 25, 30])
+def test_a_short_history_is_judged_as_far_as_it_goes(tmp_path: Path, days: int) -> None:
+    file = tmp_path / "figures.json"
+    app = typer.Typer()
+    app.command()(main)
+    result = CliRunner().invoke(app, ["--seed", "1", "--teams", "2", "--days", str(days), "--json", str(file)])
+    assert result.exit_code == 0, result.output
+    out = json.loads(file.read_text())
+    assert out["team_days"] == 2 * max(days - 24, 0)
+    assert (out["false_pages_per_1000_team_days"] is None) == (days <= 24)
+    missing = [kind for kind, of in out["patterns"].items() if not of["episodes"]]
+    assert f"without an episode, so not judged: {', '.join(missing)}" in result.output
+    assert all(share is None for kind in missing for share in out["patterns"][kind]["recall"].values())
+    assert ("no team-day judged" in result.output) == (days <= 24)
+
+
+def test_a_bulk_close_is_a_digest_and_any_ticket_about_it_is_false() -> None:
+    team = draw_team(np.random.default_rng(1), 0)
+    closed = Happening("bulk_close", 0, "", 0.5, 30 * DAY, 30 * DAY + HOUR)
+    scenario = Scenario(1, 90, (team,), (closed,), make_scenario(seed=1, teams=1, days=WHOLE_DAYS).windows)
+    at = at_us(closed.begin) + HOUR_US
+    told = replace(ALERT, team=team.name, started_at=at, fired_at=at, window_end=at)
+    surge = replace(told, rule="completion_surge", kind="digest")
+    ticket = replace(told, rule="low_value_share", kind="ticket")
+    out = figures(score(scenario, [surge, ticket]))
+    assert out["digests"]["bulk_close"] == {"episodes": 1, "told": 1, "recall": 1, "median_delay_h": 1}
+    assert out["rules"]["completion_surge"] == {"true": 1, "false": 0, "precision": 1}
+    assert (out["false_tickets_per_60_team_days"], out["false_digests_per_60_team_days"]) == (round(60 / 66, 3), 0)
+    assert figures(score(scenario, []))["digests"]["bulk_close"]["recall"] == 0
+
+
+def test_a_bulk_close_closes_items_of_all_kinds_with_what_they_once_cost() -> None:
+    team = draw_team(np.random.default_rng(1), 0)
+    begin = 30 * DAY
+    closed = Happening("bulk_close", 0, "", 0.5, begin, begin + HOUR)
+    plain, bulk = (live(np.random.default_rng(7), team, 40 * DAY, happenings) for happenings in ([], [closed]))
+    more = {name: int(bulk[name].sum() - plain[name].sum()) for name in MEASURES}
+    assert more["items"] == 20 + 4 * team.people
+    assert all(more[name] > 0 for name in ("matched", "matched_core", "matched_low", "low_items", "core_value"))
+    assert all(more[name] == 0 for name in ("spend", "requests", "tokens", "unattributed", "abandoned"))
+    assert all((bulk[name] == plain[name])[:begin].all() for name in MEASURES)
+
+
+def test_half_of_the_upgrades_are_ten_times_as_dear_with_the_same_requests_and_tokens() -> None:
+    team = draw_team(np.random.default_rng(1), 0)
+    plain = live(np.random.default_rng(7), team, 40 * DAY, [])
+    for kind, size, times in (("model_upgrade", 0.2, 2.3), ("model_upgrade", 0.75, 15), ("price_change", 0.9, 3.97)):
+        dear = live(np.random.default_rng(7), team, 40 * DAY, [Happening(kind, 0, "", size, 20 * DAY, 34 * DAY)])
+        assert (dear["tokens"] == plain["tokens"]).all()
+        assert (dear["requests"] == plain["requests"]).all()
+        assert dear["spend"][20 * DAY :].sum() / plain["spend"][20 * DAY :].sum() == pytest.approx(times, rel=0.05)

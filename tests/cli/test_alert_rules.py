@@ -49,7 +49,7 @@ def test_a_file_is_checked(ask: Ask, tmp_path: Path) -> None:
     assert lines[0] == "alerts.toml: valid; it changes 2 numbers of the shipped rules"
     assert lines[3:] == [
         "spend_runaway floor_usd $100 $5,000 everyone",
-        "low_value_share least_share 20 % 30 % teams search",
+        "low_value_share least_share 25 % 30 % teams search",
     ]
     found = json.loads(ask("rules", "check", "alerts.toml", "--json").stdout)
     assert found["differences"][0] == {"rule": "spend_runaway", "number": "floor_usd", "shipped": "$100", "here": "$5,000", "for": "everyone"}  # fmt: skip
@@ -64,7 +64,7 @@ def test_rules_are_explained(ask: Ask, tmp_path: Path) -> None:
     (tmp_path / "alerts.toml").write_text(RULES)
     everything = ask("rules", "explain")
     assert "Alert rules, as they ship" in everything.stdout
-    assert "An hour costs several times a busy hour" in everything.stdout
+    assert "An hour costs several times what is usual" in everything.stdout
     env = {"TOKENWORTH_ALERT_RULES": "alerts.toml"}
     one, _, others = ask("rules", "explain", "spend_runaway", **env).stdout.partition("some teams")
     assert others
@@ -73,6 +73,10 @@ def test_rules_are_explained(ask: Ask, tmp_path: Path) -> None:
     assert "floor_usd $5,000 $100 least cost of the hour" in lines
     assert lines[-1].startswith("Example: search spent $600 on AI in an hour")
     assert lines[-1].endswith("alerts from $5,000 on: not told")
+    assert "The open item that takes most of its team's spend" in everything.stdout
+    sink = ask("rules", "explain", "token_sink").stdout
+    assert sink.startswith("token_sink: a ticket, a question to the store each 6h")
+    assert "floor_usd $50.00 least cost of the item in 28 days" in " ".join(sink.split())
     assert "no alert rule 'runaway'" in ask("rules", "explain", "runaway", code=2).stderr
 
 

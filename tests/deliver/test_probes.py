@@ -17,7 +17,7 @@ from streams.agents.probes import Prober
 from streams.deliver.channel import Channel, ChannelPolicy, Delivered, Outcome
 from streams.deliver.messages import notice
 from streams.deliver.notice import Notice
-from streams.detect.policy import AlertPolicy
+from streams.detect.policy import AlertPolicy, shipped_probes
 from streams.detect.probes import PROBES, Finding, Probe, judged
 from streams.metrics import Metrics
 from streams.store.client import Client, connect
@@ -143,7 +143,7 @@ def test_a_probe_that_is_refused_stops_no_other(around: Around, monkeypatch: pyt
     assert [notice.labels["alertname"] for notice in receiver.received] == ["verify_mismatch"]
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+@pytest.mark.parametrize("probe", shipped_probes(), ids=lambda probe: probe.name)
 @pytest.mark.parametrize("group", [("", ""), ("acme", ""), ("acme", "search")])
 def test_a_message_says_what_is_wrong_and_what_to_do(probe: Probe, group: tuple[str, str]) -> None:
     finding = Finding(*group, 250, 100, 150, 90_000_000, 30, 120, ["PAY 12"])

@@ -42,11 +42,11 @@ def test_a_runaway_hour_pages_after_ten_minutes_and_resolves_half_an_hour_after_
         "page",
         "micro_usd",
         130_000_000,
-        10_000_000,
+        7_272_727,  # nothing at this hour in the three weeks before, and a busy hour counts as eight
         100_000_000,
     )
     assert alert.summary == (
-        "web spent $130 on AI in an hour, where a busy one costs $10.00, 96 % of it without a work item, 1,600 prompts repeated; "
+        "web spent $130 on AI in an hour, where a busy one costs $7.27, 96 % of it without a work item, 1,600 prompts repeated; "
         "so since 2026-01-27 02:05 UTC: see `tokenworth windows --team web --size 1h`"
     )
 

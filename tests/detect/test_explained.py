@@ -7,21 +7,25 @@ import re
 import pytest
 
 from streams.detect.explained import differences, example, meanings, what
-from streams.detect.numbers import numbers_of
+from streams.detect.numbers import Numbered, numbers_of
 from streams.detect.policy import AlertPolicy
 from streams.detect.rule import AlertRule
 
 RULES = AlertPolicy().rules
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_every_rule_is_explained(rule: AlertRule) -> None:
+@pytest.mark.parametrize("rule", AlertPolicy().numbered, ids=lambda rule: rule.name)
+def test_every_rule_and_probe_is_explained(rule: Numbered) -> None:
     summary = what(rule).partition("\n")[0]
-    assert re.fullmatch(r"[A-Z].{20,120}\.", summary), summary
-    assert not re.search(r"\d", summary)  # numbers are in the file
+    assert re.fullmatch(r"[A-Z].{20,150}\.", summary), summary
     means = meanings(rule)
     assert means.keys() == {number.key for number in numbers_of(type(rule))}
     assert all(len(text) > 15 for text in means.values())
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_has_an_example(rule: AlertRule) -> None:
+    assert not re.search(r"\d", what(rule).partition("\n")[0])  # numbers are in the file
     assert example(rule).endswith(": told")
 
 
@@ -51,12 +55,14 @@ for = "1h"
 tenants = ["acme"]
 teams = ["b", "a"]
 low_value_share.least_share = 0.5
+token_sink.floor_usd = 80
 """,
         "my.toml",
     )
     assert [tuple(row.values()) for row in differences(policy)] == [
         ("spend_runaway", "for", "10m", "1h", "everyone"),
         ("repeated_prompts", "enabled", "on", "off", "everyone"),
-        ("low_value_share", "least_share", "20 %", "50 %", "teams a, b of tenants acme"),
+        ("low_value_share", "least_share", "25 %", "50 %", "teams a, b of tenants acme"),
+        ("token_sink", "floor_usd", "$50.00", "$80.00", "teams a, b of tenants acme"),
     ]
     assert differences(AlertPolicy()) == []

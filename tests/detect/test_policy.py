@@ -9,7 +9,7 @@ import pytest
 
 from streams.detect.numbers import numbers_of, show_length
 from streams.detect.policy import SHIPPED, AlertPolicy
-from streams.detect.probes import NAMES
+from streams.detect.probes import NAMES, PROBES
 from streams.detect.rules import RULES
 from streams.errors import ConfigError
 from streams.value.documents import shipped
@@ -23,18 +23,21 @@ def test_the_shipped_file_is_what_the_code_uses() -> None:
     assert [rule.name for rule in AlertPolicy().rules] == [rule.name for rule in RULES]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+@pytest.mark.parametrize("rule", [*RULES, *PROBES], ids=lambda rule: rule.name)
 def test_each_number_of_the_shipped_file_reaches_the_rule(rule: type) -> None:
     """Another value in the file is another rule: no number of it is written down a second time."""
     [section] = re.findall(rf"^\[{rule.name}\]\n((?:.+\n)+)", TEXT, re.MULTILINE)  # type: ignore[attr-defined]
     numbers = dict(re.findall(r"^(\w+) = (\S+)", section, re.MULTILINE))
     assert list(numbers) == [number.key for number in numbers_of(rule)]
-    assert {number.field for number in numbers_of(rule)} == {field.name for field in fields(rule)}
+    assert {number.field for number in numbers_of(rule)} == {field.name for field in fields(rule)} - {
+        "month_budget_micro_usd"
+    }
     for number in numbers_of(rule):
         written = numbers[number.key]
-        other = '"2h"' if written.startswith('"') else "false" if written == "true" else "1" if "." in written else "31"
+        other = '"5h"' if written.startswith('"') else "false" if written == "true" else "1" if "." in written else "31"
         policy = AlertPolicy.from_toml(f"[{rule.name}]\n{number.key} = {other}", "my.toml")  # type: ignore[attr-defined]
-        [(old, new)] = [(a, b) for a, b in zip(AlertPolicy().rules, policy.rules, strict=True) if a != b]
+        shipped, here = ([*one.rules, *one.probes] for one in (AlertPolicy(), policy))
+        [(old, new)] = [(a, b) for a, b in zip(shipped, here, strict=True) if a != b]
         assert new.name == rule.name  # type: ignore[attr-defined]
         assert [field.name for field in fields(rule) if getattr(old, field.name) != getattr(new, field.name)] == [
             number.field
@@ -154,16 +157,54 @@ usd_a_month = 12.5
 """,
         "my.toml",
     )
-    assert policy.probes_off == {"stalled"}
+    assert {probe.name for probe in policy.probes if not probe.enabled} == {"stalled"}
     assert policy.budgets == {("acme", ""): 5_000_000_000, ("acme", "search"): 12_500_000}
     assert set(re.findall(r"^\[(\w+)\]", TEXT, re.MULTILINE)) == {rule.name for rule in RULES} | NAMES
+
+
+def test_probes_have_other_numbers_for_whom_an_override_names() -> None:
+    text = """
+[token_sink]
+floor_usd = 100
+[[override]]
+teams = ["search"]
+token_sink.least_days = 60
+[[override]]
+tenants = ["acme"]
+token_sink = { floor_usd = 200, enabled = false }
+"""
+    policy = AlertPolicy.from_toml(text, "my.toml")
+    groups = (("acme", "web"), ("acme", "search"), ("other", "search"), ("other", "web"))
+    sinks = [policy.probe_of("token_sink", group) for group in groups]
+    assert [(p.enabled, p.parameters["floor_micro_usd"] // 10**6, p.parameters["least_days"]) for p in sinks] == [
+        (False, 200, 30), (False, 200, 60), (True, 100, 60), (True, 100, 30),
+    ]  # fmt: skip
+    assert set(policy.variants("token_sink")) == set(sinks)
+    assert policy.variants("stalled") == [policy.probe_of("stalled", ("acme", "search"))]
+
+
+def test_a_runaway_of_a_team_with_a_budget_burns_it_too() -> None:
+    policy = AlertPolicy.from_toml('[[budget]]\ntenant = "acme"\nteam = "search"\nusd_a_month = 72000\n', "my.toml")
+    found = [
+        policy.rules_of(group)["spend_runaway"].threshold(0, 10_000_000)
+        for group in (("acme", "search"), ("acme", "web"))
+    ]
+    assert found == [1_440_000_000, 100_000_000]  # 14.4 times $100 an hour; the floor
 
 
 @pytest.mark.parametrize(
     ("text", "line", "says"),
     [
         ("[stalled]\nenabled = 1\n", 2, "not true or false"),
-        ("[stalled]\nfor = '1h'\n", 2, "unknown name 'for'"),
+        ("[stalled]\nleast_share = 15\n", 2, "stalled: least_share is not a part of one"),
+        ("[results_late]\nlate = '0m'\n", 2, "late is no time at all"),
+        ("[budget_forecast]\nforecast_factor = 0.9\n", 2, "forecast_factor is not a factor of at least 1"),
+        ("[token_sink]\nleast_dais = 3\n", 2, "unknown name 'least_dais'"),
+        (
+            "[[override]]\nteams = ['a']\ntoken_sink.floor_usd = 0\n",
+            3,
+            "override 1, token_sink: floor_usd is not an amount above 0",
+        ),
         ("[[budget]]\nteam = 'a'\n", 1, "tenant is missing"),
         ("[[budget]]\ntenant = 'a'\nusd_a_month = 0\n", 3, "not an amount above 0"),
         ("[[budget]]\ntenant = 'a'\nusd_a_month = 'much'\n", 3, "not a number"),

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from streams.detect.alert import Alert, alert_rows, alerts_from_rows
-from streams.detect.probes import MINUTE_US, PROBES, Finding, Probe, judged
+from streams.detect.policy import shipped_probes
+from streams.detect.probes import MINUTE_US, Finding, Probe, judged
 from tests.detect.made import T0
 
-BY_NAME = {probe.name: probe for probe in PROBES}
+BY_NAME = {probe.name: probe for probe in shipped_probes()}
 LATE = BY_NAME["results_late"]
 FOUND = Finding("", "", 25_000, 0, 15_000, 0, 2, 4, [])
 
@@ -68,7 +69,7 @@ def test_a_second_answer_of_the_same_moment_changes_nothing() -> None:
     )
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+@pytest.mark.parametrize("probe", shipped_probes(), ids=lambda probe: probe.name)
 def test_each_says_what_is_wrong_and_survives_its_row(probe: Probe) -> None:
     found = Finding("acme", "search", 250, 100, 150, 90_000_000, 30, 120, ["a", "b", "c", "d"])
     told = run(probe, "#" * 20, found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
 from streams.detect.alert import alert_rows
 from streams.detect.observed import Group
-from streams.detect.policy import AlertPolicy
-from streams.detect.probes import PROBES, Finding, judged
+from streams.detect.policy import AlertPolicy, shipped_probes
+from streams.detect.probes import Finding, judged
 from streams.events.keys import partition_of
 from streams.store.client import Client
 from streams.store.probes import ask, note_verification
@@ -20,7 +22,7 @@ from streams.windows.measures import DAY_US
 
 DAY = 86_400
 NOW = 1_800_000_000 // DAY * DAY + 11 * 3600  # 2027-01-15 11:00 UTC
-BY_NAME = {probe.name: probe for probe in PROBES}
+BY_NAME = {probe.name: probe for probe in shipped_probes()}
 USD = 1_000_000
 
 
@@ -367,17 +369,43 @@ def test_alerts_of_a_probe_are_taken_up_by_who_owns_the_tenant(migrated: Client)
     mine = partition_of("acme", 4)
     assert ask(stored, probe, {mine}, 4, NOW * 1_000_000, AlertPolicy()) == ([fired], [])
     assert ask(stored, probe, {0, 1, 2, 3} - {mine}, 4, NOW * 1_000_000, AlertPolicy()) == ([], [])
-    off = AlertPolicy(probes_off=frozenset({probe.name}))
+    switched_off = AlertPolicy.from_toml(f"[{probe.name}]\nenabled = false", "my.toml")
+    [off] = switched_off.variants(probe.name)
     put(
         migrated,
         "value_windows",
         [window("tenant_model", "24h", NOW // 3600 * 3600, model="m", requests=9, unpriced_requests=9)],
     )
     assert len(found(migrated, probe.name)) == 1
-    assert ask(stored, probe, {mine}, 4, NOW * 1_000_000, off) == ([fired], [])
+    assert ask(stored, off, {mine}, 4, NOW * 1_000_000, switched_off) == ([fired], [])
     later = NOW * 1_000_000 + DAY_US
     [clear] = judged(probe, [fired], [], later)
     [over] = judged(probe, [clear], [], later + DAY_US)
     assert over.state == "resolved"
     shown = migrated.query("SELECT rule, tenant, state FROM v_alerts").result_rows
     assert shown == [("unpriced_model", "acme", "firing")]
+
+
+def test_other_numbers_count_for_whom_they_name(migrated: Client) -> None:
+    """Two tenants with 9 of 900 requests unpriced; 2 % are allowed to one of them."""
+    policy = AlertPolicy.from_toml("[[override]]\ntenants = ['acme']\nunpriced_model.least_share = 0.02", "my.toml")
+    end = NOW // 3600 * 3600
+    for tenant in ("acme", "other"):
+        row = window("tenant_model", "24h", end, model="m", requests=900, unpriced_requests=9)
+        put(migrated, "value_windows", [row | {"tenant": tenant}])
+    stored = ClickHouseStored(migrated)
+    found_by = {
+        probe.parameters["least_share_per_mille"]: [
+            finding.tenant for finding in ask(stored, probe, range(4), 4, NOW * 1_000_000, policy)[1]
+        ]
+        for probe in policy.variants("unpriced_model")
+    }
+    assert found_by == {10: ["other"], 20: []}
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_each_query_takes_the_numbers_of_its_probe(migrated: Client, name: str) -> None:
+    """Every number is a parameter of the query or of the alert's life, and the query has no other but the moment and the budgets."""
+    query = (files("streams.store") / f"queries/probes/{name}.sql").read_text("utf-8")
+    named = set(re.findall(r"\{(\w+):", query)) - {"now", "tenants", "teams", "budgets"}
+    assert named == BY_NAME[name].parameters.keys()

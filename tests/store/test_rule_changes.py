@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from streams.agents.alerts import AlertAgent
+from streams.cli.settings import known_calendars
 from streams.config import Settings
 from streams.deliver import outbox
 from streams.deliver.channel import ChannelPolicy, Delivered
+from streams.deliver.configuration import load_calendars
 from streams.deliver.messages import notice
 from streams.detect.alert import Alert, alert_rows
 from streams.errors import ConfigError
@@ -60,7 +63,7 @@ class Worker:
         return [f"{one.title}; {dict(one.facts)['What']}" for one in notices if "runaway" in one.title]
 
 
-PAGE = "[page] web: spend runaway, $130 in an hour, usually $10.00; web spent $130 on AI in an hour, where a busy one costs $10.00"
+PAGE = "[page] web: spend runaway, $130 in an hour, usually $7.27; web spent $130 on AI in an hour, where a busy one costs $7.27"
 
 
 @pytest.mark.parametrize(
@@ -105,3 +108,15 @@ def test_a_wrong_file_stops_the_agent_before_it_reads_anything(tmp_path: Path) -
     file.write_text("[spend_runaway]\nfloor_usd = 0\n")
     with pytest.raises(ConfigError, match=f"{file}:2: spend_runaway: floor_usd is not an amount above 0"):
         AlertAgent(context)
+
+
+def test_the_engine_knows_the_holidays_of_the_channels_file(migrated: Client, tmp_path: Path) -> None:
+    file = tmp_path / "channels.toml"
+    file.write_text('channel = []\n[[calendar]]\nteams = ["web"]\nholidays = ["2026-01-27"]\n')
+    settings = Settings(channels=str(file))
+    context: Any = SimpleNamespace(settings=settings, stored=ClickHouseStored(migrated), partitions=1)
+    noon = datetime(2026, 1, 27, 12, tzinfo=UTC)
+    engine = AlertAgent(context)._load(0, 0)[0].engine
+    off = {team: engine._off(("acme", team), int(noon.timestamp()) * 1_000_000) for team in ("web", "ops")}
+    assert off == {"web": True, "ops": False}
+    assert known_calendars(settings) == load_calendars(file)

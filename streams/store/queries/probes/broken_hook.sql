@@ -1,15 +1,16 @@
--- Tenants of which three teams or more lose the work items of their usage within two days: what names them is broken for all. It stays so for as long
+-- Tenants of which several teams lose the work items of their usage at about the same time: what names them is broken for all. It stays so for as long
 -- as they do, whenever that began; a team that lost its own at another time is not among them.
 SELECT
     tenant, '' AS team,
-    toInt64(length(together)) AS value, toInt64(0) AS baseline, toInt64(3) AS threshold,
+    toInt64(length(together)) AS value, toInt64(0) AS baseline, {least_teams:Int64} AS threshold,
     toInt64(arraySum(surge -> surge.3, together)) AS spend_micro_usd, value AS amount, value AS of, arraySort(arrayMap(surge -> surge.2, together)) AS names
 FROM (
     SELECT
         tenant,
         arrayFilter(
             (surge, place) -> arrayExists(
-                last -> last >= 3 AND last <= length(surges) AND surges[last].1 - surges[last - 2].1 <= 172800, [place, place + 1, place + 2]
+                last -> last >= {least_teams:Int64} AND last <= length(surges) AND surges[last].1 - surges[last - {least_teams:Int64} + 1].1 <= intDiv({within_us:Int64}, 1000000),
+                range(place, place + toUInt64({least_teams:Int64}))
             ),
             surges, arrayEnumerate(surges)
         ) AS together
@@ -21,4 +22,4 @@ FROM (
         GROUP BY tenant
     )
 )
-WHERE length(together) >= 3
+WHERE length(together) >= {least_teams:Int64}

@@ -1,5 +1,5 @@
--- Teams (or, without a team, tenants) that will have spent a tenth more than their budget at the end of the month (told from day 7 on), or have used up
--- four fifths of it.
+-- Teams (or, without a team, tenants) that will have spent more than their budget at the end of the month (told from some day on), or have used up
+-- a share of it.
 WITH
     fromUnixTimestamp64Micro({now:Int64}) AS present,
     toDateTime64(toStartOfMonth(present), 6, 'UTC') AS begin,
@@ -17,9 +17,9 @@ WITH
 SELECT
     b.tenant AS tenant, b.team AS team,
     intDiv(1000 * amount, greatest(of, 1)) AS value, toInt64(0) AS baseline,
-    toInt64(multiIf(amount > s.cost, 1100, s.cost >= b.budget, 1000, 800)) AS threshold, s.cost AS spend_micro_usd,
-    if(s.cost < b.budget AND days >= 7 AND 10 * s.cost * whole / days >= 11 * b.budget, toInt64(s.cost * whole / days), s.cost) AS amount, b.budget AS of,
+    toInt64(multiIf(amount > s.cost, {forecast_factor_per_mille:Int64}, s.cost >= b.budget, greatest(1000, {used_share_per_mille:Int64}), {used_share_per_mille:Int64})) AS threshold, s.cost AS spend_micro_usd,
+    if(s.cost < b.budget AND days >= {least_days:Int64} AND 1000 * s.cost * whole / days >= {forecast_factor_per_mille:Int64} * b.budget, toInt64(s.cost * whole / days), s.cost) AS amount, b.budget AS of,
     CAST([], 'Array(String)') AS names
 FROM budgets AS b
 INNER JOIN spent AS s ON s.tenant = b.tenant AND s.team = b.team
-WHERE 10 * s.cost >= 8 * b.budget OR days >= 7 AND 10 * amount >= 11 * of
+WHERE 1000 * s.cost >= {used_share_per_mille:Int64} * b.budget OR days >= {least_days:Int64} AND 1000 * amount >= {forecast_factor_per_mille:Int64} * of

@@ -1,5 +1,5 @@
--- Tenants that work as usual, of whose items nothing is heard: no completion in a day that has 20 or more in other weeks, while half of its usual
--- requests came. On a holiday requests are missing as well.
+-- Tenants that work as usual, of whose items nothing is heard: no completion in a day that has many in other weeks, while its usual requests
+-- came. On a holiday requests are missing as well.
 WITH latest AS (
     SELECT tenant, max(window_end) AS last_end FROM value_windows
     WHERE grouping = 'tenant' AND size = '24h' AND status = 'final' AND window_end > fromUnixTimestamp64Micro({now:Int64}) - INTERVAL 6 HOUR
@@ -18,4 +18,4 @@ WHERE w.window_end IN (
     l.last_end, l.last_end - INTERVAL 7 DAY, l.last_end - INTERVAL 14 DAY, l.last_end - INTERVAL 21 DAY, l.last_end - INTERVAL 28 DAY
 )
 GROUP BY w.tenant
-HAVING countIf(weeks > 0) >= 3 AND sumIf(w.items_completed, weeks = 0) = 0 AND usual_items >= 20 AND of * 2 >= usual_requests
+HAVING countIf(weeks > 0) >= 3 AND sumIf(w.items_completed, weeks = 0) = 0 AND usual_items >= {least_items:Int64} AND 1000 * of >= {least_share_per_mille:Int64} * usual_requests

@@ -1,4 +1,4 @@
--- Partitions whose windows are more than 15 minutes behind the clock. Their watermark moves on even where no event comes, so they stand still.
+-- Partitions whose windows are far behind the clock. Their watermark moves on even where no event comes, so they stand still.
 -- Whoever never was on time reads old data for the first time: that is no news.
 WITH (
     SELECT count() FROM (
@@ -7,7 +7,7 @@ WITH (
 ) AS was_on_time
 SELECT
     '' AS tenant, '' AS team,
-    intDiv(max(behind_s) * 1000, 60) AS value, toInt64(0) AS baseline, toInt64(15000) AS threshold, toInt64(0) AS spend_micro_usd,
-    toInt64(countIf(behind_s > 900)) AS amount, toInt64(count()) AS of, CAST([], 'Array(String)') AS names
+    intDiv(max(behind_s) * 1000, 60) AS value, toInt64(0) AS baseline, intDiv({late_us:Int64}, 60000) AS threshold, toInt64(0) AS spend_micro_usd,
+    toInt64(countIf(behind_s * 1000000 > {late_us:Int64})) AS amount, toInt64(count()) AS of, CAST([], 'Array(String)') AS names
 FROM (SELECT intDiv({now:Int64} - toUnixTimestamp64Micro(watermark), 1000000) AS behind_s FROM window_checkpoints FINAL)
 HAVING amount > 0 AND was_on_time

@@ -15,10 +15,10 @@ SELECT
     toString(tenant) AS tenant, toString(team) AS team,
     intDiv(1000 * amount, greatest(of, 1)) AS value,
     intDiv(1000 * toInt64(countIf(how = 'stalled' AND at <= present - INTERVAL 28 DAY)), greatest(toInt64(countIf(at <= present - INTERVAL 28 DAY)), 1)) AS baseline,
-    greatest(2 * baseline, 150) AS threshold, toInt64(0) AS spend_micro_usd,
+    greatest(intDiv({factor_per_mille:Int64} * baseline, 1000), {least_share_per_mille:Int64}) AS threshold, toInt64(0) AS spend_micro_usd,
     toInt64(countIf(how = 'stalled' AND at > present - INTERVAL 28 DAY)) AS amount, toInt64(countIf(at > present - INTERVAL 28 DAY)) AS of,
     CAST([], 'Array(String)') AS names
 FROM ends
 WHERE at > present - INTERVAL 56 DAY AND at <= present
 GROUP BY tenant, team
-HAVING amount >= 10 AND value >= threshold
+HAVING amount >= {least_items:Int64} AND value >= threshold
