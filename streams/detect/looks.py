@@ -41,7 +41,7 @@ class Busy(NamedTuple):
 
 
 BUSY: Final = (Busy(1, 250, 60, 3.5, 0.28), Busy(2, 500, 120, 1.6, 0.25))
-LEAST_GROWTH: Final = 2000
+LEAST_GROWTH: Final = 1900
 """They must also be that much, per mille, of those of the weeks before."""
 KNOWN_DAYS: Final = 8
 """Days that the deviation where nothing is known counts as."""
