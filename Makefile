@@ -36,7 +36,7 @@ faults: $(READY)  ## an hour of real faults over 20 million events; needs Java 1
 lock: $(READY)  ## pin the dependencies of pyproject.toml again (ARGS=--upgrade takes newer ones)
 	@$(COMPILE) --extra dev pyproject.toml --output-file requirements.lock
 	@echo hatchling | $(COMPILE) --extra worker --extra apprise --constraint requirements.lock pyproject.toml - --output-file deploy/requirements.lock
-	@for peer in benchmarks/peers/*/requirements.in; do $(COMPILE) --python-version 3.11 $$peer --output-file $${peer%.in}.lock || exit 1; done
+	@for of in benchmarks/peers/*/requirements.in benchmarks/detection/libraries/requirements.in; do $(COMPILE) --python-version 3.11 $$of --output-file $${of%.in}.lock || exit 1; done
 
 simulate: $(READY)  ## runs under random faults, replayable by seed: ARGS="--first 1 --seeds 100000"
 	@$(BIN)/python -m tests.simulation $(ARGS)

@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.detection.corpus import Corpus
-from streams.detect.detectors.combined import Combined
+from benchmarks.detection.detectors.combined import Combined
+from benchmarks.detection.detectors.level import Level
+from benchmarks.detection.detectors.profile import Profile
+from benchmarks.detection.detectors.seasonal import Seasonal
 from streams.detect.detectors.detector import Detector
 from streams.detect.detectors.drift import Drift
-from streams.detect.detectors.level import Level
-from streams.detect.detectors.seasonal import Seasonal
 
 DETECTORS: Final[Mapping[str, Callable[[], Detector]]] = {
     "combined": Combined,
     "seasonal": Seasonal,
     "level": Level,
-    "drift": Drift,
+    "drift": lambda: Drift(Profile(), slack=0.6, limit=12.0),
 }
 
 

@@ -1,56 +1,60 @@
-"""Shorter looks at what a rule of seven days judges: the last one to five days, from the 24h windows that the history keeps.
+"""Shorter looks at what a rule of seven days judges: its last days, from the 24h windows that the history keeps.
 
 Money and work that ended vary too much from day to day to judge a day by. Three things do not: how many tokens a request takes, how many
-requests a day or two took, held against how uneven the team's days are, and how many low-value items were completed.
+requests a day took, held against how uneven the team's days are, and how many low-value items were completed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import log, sqrt
 from typing import Final, NamedTuple
 
+from streams.detect.detectors.baseline import Standard
+from streams.detect.detectors.drift import Drift
 from streams.detect.history import Before, Span, usual
 from streams.detect.observed import Observed
 from streams.windows.measures import DAY_US
 
 WEEK_US: Final = 7 * DAY_US
 WORKING_DAYS: Final = 5
+DRIFT_DAYS: Final = 7
+"""How far back a sum of deviations begins."""
+SLACK: Final = 1.75
+LIMIT: Final = 1.25
+"""Of the sum, in standard deviations: one day of three tells a drift, or two of 2.4 each."""
 LEAST_OF_A_DAY: Final = 25
 """Requests of a day that tell how many tokens one takes, per mille of a usual week's: an eighth of a working day."""
-LEAST_EVIDENCE: Final = 8
-"""Logarithm of the tokens a request, as a factor of the usual, times the square root of the requests: half as much again needs about 400.
-
-Requests of a session are alike, so chance is that of sessions: about twice what it explains where one has twenty requests.
-"""
-
-
-class Busy(NamedTuple):
-    """From what on the requests of the last `days` are more than usual.
-
-    `least`: per mille of a usual week's; a working day has 200. `least_usual`: what the same days of the weeks before must have had at least,
-    else they are a weekend and no measure. `surprise`: standard deviations of such days. `noise`: such a deviation where nothing is known of
-    the team, as a logarithm.
-    """
-
-    days: int
-    least: int
-    least_usual: int
-    surprise: float
-    noise: float
-
-
-BUSY: Final = (Busy(1, 250, 60, 3.5, 0.28), Busy(2, 500, 120, 1.6, 0.25))
-LEAST_GROWTH: Final = 1900
-"""They must also be that much, per mille, of those of the weeks before."""
+LEAST_USUAL: Final = 60
+"""Requests of a day that is a measure for others, per mille of a usual week's: fewer are a weekend's."""
+NOISE_OF_REQUESTS: Final = 0.28
+NOISE_OF_TOKENS: Final = 0.12
+"""Standard deviation of a day, where nothing is known of the team: of the logarithm of requests, of tokens a request."""
 KNOWN_DAYS: Final = 8
 """Days that the deviation where nothing is known counts as."""
 ALIKE: Final = 10
-"""Requests that come together, half a session: what chance adds to the variance is this over the requests."""
+"""Requests that come together, half a session: what chance adds to the variance of the logarithm is this over the requests. How many tokens a
+request takes differs half as much as how many there are."""
 LEAST_WEEKS: Final = 2
 LOOKS_DAYS: Final = (1, 2, 3, 5, 7)
 LEAST_SURPRISE: Final = 2.4
 """Standard deviations."""
+
+
+class Day(NamedTuple):
+    """A day beside what is usual for it, in one unit; `deviation`: standard deviation of the logarithm of their ratio."""
+
+    end_us: int
+    now: int
+    usual: int
+    deviation: float
+
+
+class Pace(NamedTuple):
+    """The days of a drift, per mille of what is usual for them, and when the first of them began. 0 and 0 without one."""
+
+    per_mille: int = 0
+    since_us: int = 0
 
 
 def own_requests(window: Observed) -> int:
@@ -68,58 +72,78 @@ def tokens_a_request(window: Observed) -> int | None:
     return 1000 * window.tokens // window.requests if window.requests > 0 else None
 
 
-def heavier(before: Before, without: Sequence[Span]) -> int:
-    """Tokens a request of the last day, per mille of the usual. 0: nothing to tell, or chance explains it."""
+def heavier(before: Before, without: Sequence[Span]) -> Pace:
+    """Tokens a request since they began to drift."""
     week = usual(before.windows, own_requests, without)
     each = usual(before.windows, tokens_a_request, without)
-    day = before.day(before.end_us)
-    requests, tokens = own_requests(day), tokens_a_request(day)
-    if not week or not each or not each[0] or not tokens or 1000 * requests < LEAST_OF_A_DAY * week[0]:
-        return 0
-    told = log(tokens / each[0]) * sqrt(requests) >= LEAST_EVIDENCE
-    return 1000 * tokens // each[0] if told else 0
+    return _since_it_drifts(days_of_tokens(before, week[0], each[0], without)) if week and each and each[0] else Pace()
 
 
-def busier(before: Before, without: Sequence[Span]) -> int:
-    """Requests of the last day or two, per mille of those of the same days of the weeks before: the larger. 0: nothing to tell, or the team's
-    days differ as much."""
+def busier(before: Before, without: Sequence[Span]) -> Pace:
+    """Requests since they began to drift."""
     week = usual(before.windows, own_requests, without)
-    return max(_busier(before, week[0], busy, without) for busy in BUSY) if week and week[0] else 0
+    return _since_it_drifts(days_of_requests(before, week[0], without)) if week and week[0] else Pace()
 
 
-def _busier(before: Before, week: int, busy: Busy, without: Sequence[Span]) -> int:
-    now = _requests(before, before.end_us, busy.days)
-    if 1000 * now < busy.least * week:
-        return 0
-    ends = [before.end_us - weeks * WEEK_US for weeks in range(1, 5)]
-    same = sorted(_requests(before, end, busy.days) for end in ends if _known(before, end, busy.days, without))
-    than = (same[(len(same) - 1) // 2] + same[len(same) // 2]) // 2 if len(same) >= LEAST_WEEKS else 0
-    if not than or 1000 * than < busy.least_usual * week or 1000 * now < LEAST_GROWTH * than:
-        return 0
-    deviation = sqrt(_unevenness(before, week, busy, without) + ALIKE / than)
-    return 1000 * now // than if log(now / than) >= busy.surprise * deviation else 0
+def _since_it_drifts(days: Iterator[Day]) -> Pace:
+    drift, seen, since_us = Drift(Standard(), SLACK, LIMIT), list[Day](), 0
+    for day in days:
+        judged = drift.observe(day.end_us, log(day.now / day.usual) / day.deviation)
+        since_us = judged.since_us if judged.component == "drift" else 0
+        seen.append(day)
+    if not since_us:
+        return Pace()
+    drifted = [day for day in seen if day.end_us >= since_us]
+    per_mille = 1000 * sum(day.now for day in drifted) // sum(day.usual for day in drifted)
+    return Pace(per_mille, since_us - DAY_US)
 
 
-def _unevenness(before: Before, week: int, busy: Busy, without: Sequence[Span]) -> float:
-    """Variance of the logarithm of the requests of so many days, from how they differ from those a week earlier, over three weeks."""
-    least = BUSY[0].least_usual * week
+def days_of_tokens(before: Before, week: int, each: int, without: Sequence[Span]) -> Iterator[Day]:
+    """Tokens of the last days beside those that as many requests usually take."""
+    squares = [
+        log(tokens / each) ** 2
+        for days in range(7, 28)
+        if _known(before, end := before.end_us - days * DAY_US, without)
+        and (tokens := tokens_a_request(before.day(end)))
+        and 1000 * own_requests(before.day(end)) >= LEAST_USUAL * week
+    ]
+    variance = _shrunk(squares, NOISE_OF_TOKENS)
+    for end in _last_days(before):
+        requests, tokens = own_requests(before.day(end)), tokens_a_request(before.day(end))
+        if tokens and requests > 0 and 1000 * requests >= LEAST_OF_A_DAY * week:
+            yield Day(end, requests * tokens, requests * each, sqrt(variance + ALIKE / 2 / requests))
+
+
+def days_of_requests(before: Before, week: int, without: Sequence[Span]) -> Iterator[Day]:
+    """Requests of the last days beside those of the same days of the weeks before, but for weekends."""
     squares = []
     for days in range(7, 28):
-        end = before.end_us - days * DAY_US
-        if all(_known(before, of, busy.days, without) for of in (end, end - WEEK_US)):
-            then, earlier = (_requests(before, of, busy.days) for of in (end, end - WEEK_US))
-            if 1000 * min(then, earlier) >= least > 0:
-                squares.append(log(then / earlier) ** 2 / 2)
-    return (sum(squares) + KNOWN_DAYS * busy.noise**2) / (len(squares) + KNOWN_DAYS)
+        ends = [before.end_us - days * DAY_US, before.end_us - days * DAY_US - WEEK_US]
+        then = [own_requests(before.day(end)) for end in ends]
+        if all(_known(before, end, without) for end in ends) and 1000 * min(then) >= LEAST_USUAL * week:
+            squares.append(log(then[0] / then[1]) ** 2 / 2)
+    variance = _shrunk(squares, NOISE_OF_REQUESTS)
+    for end in _last_days(before):
+        weeks = [end - number * WEEK_US for number in range(1, 5)]
+        same = sorted(own_requests(before.day(of)) for of in weeks if _known(before, of, without))
+        than = (same[(len(same) - 1) // 2] + same[len(same) // 2]) // 2 if len(same) >= LEAST_WEEKS else 0
+        now = own_requests(before.day(end))
+        if now > 0 and than and 1000 * than >= LEAST_USUAL * week:
+            yield Day(end, now, than, sqrt(variance + ALIKE / than))
 
 
-def _requests(before: Before, end_us: int, days: int) -> int:
-    return sum(own_requests(before.day(end_us - day * DAY_US)) for day in range(days))
+def _last_days(before: Before) -> Iterator[int]:
+    return (before.end_us - days * DAY_US for days in reversed(range(DRIFT_DAYS)))
 
 
-def _known(before: Before, end_us: int, days: int, without: Sequence[Span]) -> bool:
-    """Whether the days up to then are part of what is usual: within the team's usage, and outside the spans."""
-    began = before.windows[0][0] - WEEK_US <= end_us - days * DAY_US
+def _shrunk(squares: Sequence[float], noise: float) -> float:
+    """A variance, shrunk to the usual one while few days are known."""
+    return (sum(squares) + KNOWN_DAYS * noise**2) / (len(squares) + KNOWN_DAYS)
+
+
+def _known(before: Before, end_us: int, without: Sequence[Span]) -> bool:
+    """Whether the day up to then is part of what is usual: within the team's usage, and outside the spans."""
+    began = before.windows[0][0] - WEEK_US <= end_us - DAY_US
     return began and not any(begin <= end_us <= last for begin, last in without)
 
 

@@ -37,7 +37,9 @@ class Observed(NamedTuple):
     pace: int = 0
     """Told by a look at the last days: what seven days cost, or would with their requests, in micro-USD. 0: it is not known, or not unusual."""
     heavy_pace: int = 0
-    """Told by a look at the last day: what seven days cost with its tokens a request, in micro-USD. 0: it is not known, or not unusual."""
+    """Told by a look at the last days: what seven days cost with their tokens a request, in micro-USD. 0: it is not known, or not unusual."""
+    drift_since_us: int = 0
+    """Told by the same look: when the drift began that the larger pace is of. 0: there is none."""
     days: int = 0
     """Told by a look at the last days: how many of them `ended` and `low_value` cover. 0: there are none in which they are unusual."""
     dearer: int = 0

@@ -19,7 +19,7 @@ from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
 from streams.detect.runaway import SpendRunaway
 from streams.detect.surge import CompletionSurge
-from streams.detect.words import percent, usd, value
+from streams.detect.words import moment, percent, usd, value
 
 _NUMBERS: Final = ("no", "one", "two", "three", "four", "five", "six", "seven")
 
@@ -30,8 +30,8 @@ class SpendUpCoreFlat(AlertRule):
 
     Core work of one week is a few items and differs by a third from week to week: asking for less would miss every second drift.
 
-    A drift need not be a week old to cost more than a usual one: the pace of its last day or two counts, too, where it shows in tokens a
-    request or in requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
+    A drift need not be a week old to cost more than a usual one: the pace since it began counts, too, where it shows in tokens a request or in
+    requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
     A team that does more work asks more; that it needs more tokens a request, only as much more core work explains.
 
     Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
@@ -66,8 +66,10 @@ class SpendUpCoreFlat(AlertRule):
         dear = week if week > p95 else 0
         if before.paged:
             return now._replace(pace=dear)
-        pace, heavy_pace = (median * more(before, without) // 1000 for more in (busier, heavier))
-        return now._replace(pace=max(dear, pace), heavy_pace=heavy_pace)
+        busy, heavy = busier(before, without), heavier(before, without)
+        pace, heavy_pace = median * busy.per_mille // 1000, median * heavy.per_mille // 1000
+        since_us = heavy.since_us if heavy_pace >= pace else busy.since_us
+        return now._replace(pace=max(dear, pace), heavy_pace=heavy_pace, drift_since_us=since_us)
 
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         own, than = self._usual(now, before, without), AlertRule.usual(self, now, before, without)
@@ -98,7 +100,9 @@ class SpendUpCoreFlat(AlertRule):
         core = f"core work was {value(now.core_value_milli)}, usually {value(than.core_value_milli)}"
         spent = now.spend - now.enabling
         pace = max(now.pace, now.heavy_pace)
-        what = f"spent {usd(spent)}" if spent >= pace else f"spends, at the pace of the last days, {usd(pace)}"
+        more = "tokens a request" if now.heavy_pace >= now.pace else "requests"
+        drifts = f"spends, with more {more} since {moment(now.drift_since_us)}, {usd(pace)}"
+        what = f"spent {usd(spent)}" if spent >= pace else drifts
         return f"{what} on AI in seven days, usually {usd(than.baseline)}, while {core}"
 
 

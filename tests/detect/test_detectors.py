@@ -12,30 +12,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.detect.detectors.combined import Combined
+from benchmarks.detection.detectors.combined import Combined
+from benchmarks.detection.detectors.extremes import Extremes
+from benchmarks.detection.detectors.level import Level
+from benchmarks.detection.detectors.seasonal import Seasonal
+from benchmarks.detection.detectors.signals import Spread
+from benchmarks.detection.run import DETECTORS
+from streams.detect.detectors.baseline import Standard
 from streams.detect.detectors.detector import Detector, Judgement
 from streams.detect.detectors.drift import Drift
-from streams.detect.detectors.extremes import Extremes
-from streams.detect.detectors.level import Level
-from streams.detect.detectors.seasonal import Seasonal
-from streams.detect.detectors.signals import Spread
-from streams.detect.detectors.threshold import Threshold
-from streams.errors import ConfigError
 from streams.windows.measures import DAY_US, HOUR_US
 
 Make = Callable[[], Detector]
-ALL: dict[str, Make] = {
-    "threshold": lambda: Threshold(-5.0, 5.0),
-    "seasonal": Seasonal,
-    "drift": Drift,
-    "level": Level,
-    "combined": Combined,
-}
-LEARNING = {name: make for name, make in ALL.items() if name != "threshold"}
 T0 = 1_767_225_600_000_000
 
-every = pytest.mark.parametrize("make", ALL.values(), ids=list(ALL))
-learning = pytest.mark.parametrize("make", LEARNING.values(), ids=list(LEARNING))
+every = pytest.mark.parametrize("make", DETECTORS.values(), ids=list(DETECTORS))
 
 
 def judge(detector: Detector, values: Sequence[float], begin: int = 0, step_us: int = HOUR_US) -> list[Judgement]:
@@ -145,7 +136,7 @@ def test_it_explains_what_it_finds(make: Make) -> None:
     assert all(judged.since_us <= T0 + row * HOUR_US for row, judged in enumerate(found))
 
 
-@learning
+@every
 def test_the_unit_does_not_matter(make: Make) -> None:
     """A series in micro-USD is judged as the same series in USD. Logarithms round, which may swap equals."""
     values = rhythm(400)
@@ -169,13 +160,24 @@ def test_the_usual_rhythm_is_quiet_and_a_night_at_day_level_is_not() -> None:
 def test_a_slow_drift_is_found_that_no_single_value_shows() -> None:
     noise = np.random.default_rng(3).normal(0, 1, 900)
     values = [100 + float(part) + max(0, row - 600) * 0.01 for row, part in enumerate(noise)]
-    found = judge(Drift(), values)
+    found = judge(DETECTORS["drift"](), values)
     assert max(judged.score for judged in found[:600]) < 0.5
     assert max(judged.score for judged in found[600:]) >= 0.5
     first = next(row for row in range(600, 900) if found[row].score >= 0.5)
     assert found[first].component == "drift"
     assert T0 + 560 * HOUR_US < found[first].since_us < T0 + first * HOUR_US
     assert abs(values[first] - 100) < 6
+
+
+@pytest.mark.parametrize(
+    ("days", "since"),
+    [([0.2, 3.0], 1), ([0.2, 2.3, 2.3], 1), ([2.3, -4.0, 2.3], None), ([1.4] * 7, None), ([-2.3, -2.3], 0)],
+)
+def test_deviations_are_summed_as_they_are(days: list[float], since: int | None) -> None:
+    """What is standardised already needs no learning: one day of three deviations is a drift, or two of 2.25 each."""
+    last = judge(Drift(Standard(), slack=1.5, limit=1.5), days, step_us=DAY_US)[-1]
+    assert (last.score >= 0.5, last.component) == (since is not None, "none" if since is None else "drift")
+    assert since is None or last.since_us == T0 + since * DAY_US
 
 
 def test_a_change_of_level_is_told_as_one() -> None:
@@ -205,18 +207,6 @@ def test_the_second_of_two_equal_spikes_is_no_news_until_the_first_is_old() -> N
     assert found[1_000].score > 0.99
     assert found[1_010].score < 0.97
     assert found[1_600].score > found[1_010].score
-
-
-def test_a_threshold_scores_by_distance_and_is_checked() -> None:
-    detector = Threshold(high=10.0, tolerance=5.0)
-    inside, near, far = judge(detector, [10.0, 11.0, 100.0])
-    assert inside.score == 0
-    assert 0.5 < near.score < far.score < 1
-    assert (far.low, far.high, far.since_us) == (-inf, 10.0, T0 + HOUR_US)
-    with pytest.raises(ConfigError):
-        Threshold(low=2, high=1)
-    with pytest.raises(ConfigError):
-        Threshold(tolerance=0)
 
 
 @given(st.lists(st.integers(0, 12), min_size=21, max_size=200))

@@ -7,12 +7,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from random import Random
+from typing import ClassVar
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.detect import looks
 from streams.detect.alert import Alert, alert_rows
+from streams.detect.detectors.detector import Judgement
+from streams.detect.detectors.drift import Drift
 from streams.detect.engine import AlertEngine
 from streams.detect.history import KEPT_US
 from streams.detect.policy import AlertPolicy
@@ -233,6 +238,33 @@ def test_a_restart_changes_nothing(stop_us: int, ahead_h: int, behind_h: int) ->
         engine.on_windows(upto(LAST_US, stop_us - behind_h * HOUR_US), LAST_US + LATENESS_US)
         == whole_story()[len(told) :]
     )
+
+
+class _Noted(Drift):
+    """Notes what it said."""
+
+    said: ClassVar[list[Judgement]] = []
+
+    def observe(self, at_us: int, value: float) -> Judgement:
+        self.said.append(super().observe(at_us, value))
+        return self.said[-1]
+
+
+@settings(max_examples=10, deadline=None)
+@given(moments)
+def test_detectors_say_the_same_to_the_last_bit_after_a_restart(stop_us: int) -> None:
+    """They keep no state of their own: it is made again from the stored windows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(looks, "Drift", _Noted)
+        engine = resumed([], EARLIER_US)
+        told = engine.on_windows(upto(stop_us), stop_us + LATENESS_US)
+        said: list[list[Judgement]] = []
+        for of in (engine, resumed(told, stop_us + LATENESS_US)):
+            _Noted.said.clear()
+            of.on_windows(upto(LAST_US, stop_us), LAST_US + LATENESS_US)
+            said.append(list(_Noted.said))
+    assert said[0] == said[1]
+    assert stop_us > T0 + 21 * DAY_US or max(judged.score for judged in said[0]) > 0.5
 
 
 def test_only_the_last_instance_of_an_alert_is_open() -> None:

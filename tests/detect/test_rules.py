@@ -35,22 +35,26 @@ def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "then", "fired_h"),
+    ("more", "then", "fired_h", "since"),
     [
-        ("a request takes twice as many tokens", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 3),
-        ("twice as many requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 27),
+        ("tokens a request", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 3, "25 12:00"),
+        ("requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 27, "25 12:00"),
     ],
 )  # fmt: skip
-def test_the_pace_of_the_last_days_tells_a_drift_before_a_week_is_dear(why: str, then: Hour, fired_h: int) -> None:
+def test_the_pace_of_the_last_days_tells_a_drift_before_a_week_is_dear(
+    more: str, then: Hour, fired_h: int, since: str
+) -> None:
     def tell(hour: int) -> Hour | None:
         if not office(hour):
             return None
         return then if hour >= day(21) else replace(normal(hour) or Hour(), requests=50, mtok=10)
 
     (alert,) = fired(run(tell, 25))
-    assert (alert.rule, alert.baseline) == ("spend_up_core_flat", 400_000_000), why
+    assert (alert.rule, alert.baseline) == ("spend_up_core_flat", 400_000_000)
     assert alert.fired_at == T0 + day(21, 9 + fired_h) * HOUR_US
-    assert "spends, at the pace of the last days, $880 on AI in seven days, usually $400" in alert.summary
+    assert (
+        f"spends, with more {more} since 2026-01-{since} UTC, $880 on AI in seven days, usually $400" in alert.summary
+    )
 
 
 def test_of_few_requests_chance_explains_how_many_tokens_they_take() -> None:

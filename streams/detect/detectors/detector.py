@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Literal, NamedTuple
 State = dict[str, Any]
 """Numbers, strings, and lists and dicts of them: JSON carries it without loss."""
 
-Component = Literal["none", "threshold", "spike", "season", "level", "drift", "spread"]
+Component = Literal["none", "spike", "season", "level", "drift", "spread"]
 """What moved: the single value, the value for its hour of the week, the mean of the last values, the mean over a long time, or how
 much the values vary (`spread`; a series that falls flat is one that varies less)."""
 

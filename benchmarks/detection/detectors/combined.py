@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from benchmarks.detection.detectors.extremes import Extremes
+from benchmarks.detection.detectors.news import News
+from benchmarks.detection.detectors.profile import Profile
+from benchmarks.detection.detectors.signals import Fall, Jump, Mean, Relative, Residual, Signal, Spread, Value
 from streams.detect.detectors.detector import Detector, Judgement, Since
-from streams.detect.detectors.extremes import Extremes
-from streams.detect.detectors.news import News
-from streams.detect.detectors.profile import Profile
-from streams.detect.detectors.signals import Fall, Jump, Mean, Relative, Residual, Signal, Spread, Value
 
 _POWER: Final = 4
 """Between a mean, which dilutes the one signal that sees something, and a maximum, which adds up the false alarms of all."""
@@ -36,8 +36,7 @@ class Combined(Detector):
 
     def _observe(self, at_us: int, value: float) -> Judgement:
         profile = self.profile
-        if not profile.values:
-            profile.begin(at_us, value)
+        profile.begin(at_us, value)
         level, expected, scale = profile.level, profile.expected(at_us), profile.scale
         total, most = 0.0, -1.0
         for signal, extremes in zip(self.signals, self.extremes, strict=True):

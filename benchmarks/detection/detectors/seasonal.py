@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import erfc, sqrt
 from typing import Final
 
+from benchmarks.detection.detectors.profile import Profile
 from streams.detect.detectors.detector import Detector, Judgement, Since
-from streams.detect.detectors.profile import Profile
 
 _SHORT: Final = 0.2
 _LONG: Final = 0.001
@@ -38,8 +38,7 @@ class Seasonal(Detector):
         self.since = Since()
 
     def _observe(self, at_us: int, value: float) -> Judgement:
-        if not self.seen:
-            self.profile.begin(at_us, value)
+        self.profile.begin(at_us, value)
         expected = self.profile.expected(at_us)
         residual = abs(value - expected)
         unit = self.spread or residual or 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from streams.detect.detectors.detector import Kept
+from streams.detect.detectors.baseline import Baseline
 from streams.windows.measures import DAY_US, HOUR_US
 
 _SLOWEST_LEVEL: Final = 0.0005
@@ -12,12 +12,14 @@ _SLOWEST_SCALE: Final = 0.002
 _SLOWEST_SEASON: Final = 0.075
 _CLIPPED: Final = 5.0
 """A value moves level and season as if it lay at most this many scales off (Huber 1964), so one spike changes neither."""
+_LEAST: Final = 50
+"""Values from which on it is known."""
 _HOURS: Final = 168
 _MONDAY: Final = 72
 """Hours to add to those since 1970, a Thursday, to count from a Monday."""
 
 
-class Profile(Kept):
+class Profile(Baseline):
     """Level, plus what the hour of the day adds to it, plus what the hour of the week adds to that.
 
     Each is a robust moving mean. A season counts for days / (days + 1) of what was learnt, so a short history shrinks to the level.
@@ -36,19 +38,21 @@ class Profile(Kept):
         self.day_values = [0] * 24
         self.week_values = [0] * _HOURS
 
+    @property
+    def known(self) -> bool:
+        return self.values >= _LEAST
+
     def expected(self, at_us: int) -> float:
-        """What a value at this moment should be."""
         hour = (at_us // HOUR_US + _MONDAY) % _HOURS
         days = max(1, (at_us - self.first_us) // DAY_US + 1)
         weeks = (days + 6) // 7
         return self.level + self.by_day[hour % 24] * days / (days + 1) + self.by_week[hour] * weeks / (weeks + 1)
 
     def begin(self, at_us: int, value: float) -> None:
-        """Expect the first value where it is."""
-        self.first_us, self.level = at_us, value
+        if not self.values:
+            self.first_us, self.level = at_us, value
 
     def learn(self, at_us: int, value: float) -> None:
-        """Take a value in."""
         self.values += 1
         hour = (at_us // HOUR_US + _MONDAY) % _HOURS
         off = value - self.level

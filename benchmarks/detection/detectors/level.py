@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from streams.detect.detectors.combined import Combined
-from streams.detect.detectors.signals import Mean
+from benchmarks.detection.detectors.combined import Combined
+from benchmarks.detection.detectors.signals import Mean
 
 
 class Level(Combined):

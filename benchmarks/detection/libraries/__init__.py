@@ -1,0 +1,1 @@
+"""Detectors of maintained libraries beside those of the product, in an environment of their own."""
