@@ -1,5 +1,5 @@
 """How a worker's process holds memory: what it has once had for its batches it uses again, since taking fresh pages from the kernel for each
-flush costs more than many a step of the join.
+flush costs more than many a step of the join. And how many threads its libraries take: cores are for more workers.
 
 To be called before Polars and Arrow are imported. What a worker has taken at its peak it mostly keeps: bound the peak, not what follows it.
 """
@@ -16,11 +16,12 @@ _GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 256 << 20), (_MMAP_THRESHOLD
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",  # the allocator of Polars
+    "POLARS_MAX_THREADS": "1",  # frames of a batch are too small to be worth waking a second thread for
 }
 
 
 def keep_memory() -> None:
-    """Let the allocators of this process keep what is freed. What the environment says of them already stands."""
+    """Let the allocators of this process keep what is freed, and Polars have one thread. What the environment says of them already stands."""
     for name, value in _ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
