@@ -130,9 +130,10 @@ CURVES: Final = (
         "raw events in ClickHouse",
         {**_MS, "teams": "teams", "result_rows": "result rows"},
         tuple(_MS),
-        "Views read results, not raw events. Windows are ordered by tenant, grouping and team, so `weeks` and `hours` read what they show, merged by FINAL, "
-        "and the rows of the same windows that they are paired with. `fates`, `items`, `models` and `item` join the items with the whole ledger before they "
-        "choose, and so grow with it. The raw events of an item are found by a Bloom filter, which is asked for every fourth granule of the table.",
+        "Views read results, not raw events; a company with ten times as many raw events has ten times as many teams. So `weeks`, `fates` and `models`, which ask "
+        "for all teams, read and return as much more: in proportion once that outweighs the fixed cost of a query. `hours` asks for one team: windows are ordered by "
+        "tenant, grouping and team. `fates`, `items`, `models` and `item` join the items with the whole ledger before they choose, and so grow with it. The raw "
+        "events of an item are found by a Bloom filter of which each query reads the whole, one for every fourth granule of the table.",
         queries,
     ),
     Curve(

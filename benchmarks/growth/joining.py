@@ -47,7 +47,7 @@ def items(scale: Scale) -> Iterator[Point]:
 
 def teams(scale: Scale) -> Iterator[Point]:
     """Events of x teams, each of which uses every tool and model."""
-    for x in decades(1, 4, scale):
+    for x in decades(1, 5, scale):
         maker, worker = Maker(teams=x, items=20 * x), InsideWorker(Clock())
         yield {"x": x, **_timed(worker, [maker.stretch(scale.stretch, *_hours(n)) for n in range(scale.runs)])}
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from streams.detect.decomposition import Use, decompose
-from streams.detect.history import Before, Span, usual
+from streams.detect.history import Before, Span, outside, usual
 from streams.detect.looks import price
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
@@ -16,6 +16,8 @@ from streams.detect.words import percent, usd
 _HOURS_A_MONTH: Final = 30 * 24
 _BUSY_WEEKS: Final = 8
 """Weeks that a busy hour counts as beside the four of an hour of the week (docs/decisions/0016)."""
+_WORK_HOURS: Final = 24
+"""Hours with requests that tell today's price of a token: three working days, so that one dear hour does not."""
 _ALL: Final = ("", "")
 """A team's windows do not tell tools and models apart: mix is part of the price of a token."""
 
@@ -28,7 +30,8 @@ class SpendRunaway(AlertRule):
     more weeks. Of a team with a budget the hour must also burn it several times as fast as a month allows.
 
     A dearer model or a new price is no runaway: of the rise over this hour of the week a good part must be more requests and more tokens a request
-    (decomposition.py; over half a busy hour at least, at the usual price of a token). Where tokens are not known, cost alone counts.
+    (decomposition.py; over half a busy hour at least, at the usual price of a token). Where tokens are not known, cost alone counts. When tokens have
+    become dearer, the usual cost and the usual price rise with the price of the last hours of work.
     """
 
     floor_micro_usd: int
@@ -58,14 +61,16 @@ class SpendRunaway(AlertRule):
         weeks = before.hours_of_week(without)
         dearest = max((hour.spend for week in weeks for hour in week), default=0)
         level = (len(weeks) * dearest + _BUSY_WEEKS * than.baseline) // (len(weeks) + _BUSY_WEEKS)
+        if self.worth(now) and (prices := _prices(before, without)):
+            level = level * max(prices) // prices[0]
         return than._replace(baseline=level, threshold=self.threshold(level, level))
 
     def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
-        each = usual(before.windows, price, without) if self.worth(now) and now.tokens else None
-        if not each:
+        prices = _prices(before, without) if self.worth(now) and now.tokens else None
+        if not prices:
             return now
         requests, tokens = (_usually(of, before, without) for of in (_requests, _tokens))
-        usually = Use(requests, tokens, tokens * each[0] // 1_000_000)
+        usually = Use(requests, tokens, tokens * max(prices) // 1_000_000)
         parts, rise = (
             decompose({_ALL: usually}, {_ALL: Use(now.requests, now.tokens, now.spend)}),
             now.spend - usually.cost,
@@ -91,6 +96,15 @@ class SpendRunaway(AlertRule):
         return (
             f"spent {usd(now.spend)} on AI in an hour, where a busy one costs {usd(than.baseline)}{unlinked}{repeats}"
         )
+
+
+def _prices(before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
+    """Of a token: the usual price, and that of the last hours of work, as medians; None where nothing is usual."""
+    each = usual(before.windows, price, without)
+    if not each or not each[0]:
+        return None
+    found = [of for window in outside(before.windows, without) if (of := price(window)) is not None]
+    return each[0], sorted(found[-_WORK_HOURS:])[(min(len(found), _WORK_HOURS) - 1) // 2]
 
 
 def _requests(window: Observed) -> int:

@@ -77,6 +77,20 @@ def test_more_use_of_a_dearer_model_pages_too() -> None:
     assert len(runaways(run(tell, 25))) == 1
 
 
+@pytest.mark.parametrize(("times", "paged"), [(3, False), (8, True)])
+def test_days_after_an_upgrade_its_price_is_the_usual_one(times: int, paged: bool) -> None:
+    """A busy hour on a model five times as dear: three times the tokens cost fifteen times as much as four weeks ago, but three times today's."""
+    busy, later = day(27, 11), dearer(5)
+
+    def tell(hour: int) -> Hour | None:
+        usually = WORK if hour < day(22) else replace(WORK, spend=5 * WORK.spend)
+        if hour == busy:
+            return replace(usually, spend=times * usually.spend, requests=times * 300, mtok=times * WORK.mtok)
+        return usually if later(hour) else None
+
+    assert len(runaways(run(tell, 29))) == paged
+
+
 def test_an_hour_that_is_dear_each_week_needs_more() -> None:
     """A job each Monday night costs $60, a busy hour $40: at that time (4 x 60 + 8 x 40) / 12 = $46.67 are usual, at any other four weeks of nothing
     count as well, and so $26.67."""
