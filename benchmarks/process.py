@@ -60,7 +60,7 @@ def run(
     progress: Callable[[int], None],
     *,
     directory: Path,
-    timeout_s: float = 900.0,
+    timeout_s: float = 240.0,
 ) -> tuple[Figures, dict[str, int]]:
     """Start `argv` in `directory` and wait for its result: what it took, and what it said.
 
