@@ -133,7 +133,7 @@ def test_low_value_work_makes_a_ticket_when_it_ends() -> None:
         "ticket",
         "per_mille",
         111,
-        250,
+        200,
     )
     assert alert.value >= 400
     assert "of the AI spend that ended, usually 11 %" in alert.summary
