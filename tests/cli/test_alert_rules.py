@@ -49,7 +49,7 @@ def test_a_file_is_checked(ask: Ask, tmp_path: Path) -> None:
     assert lines[0] == "alerts.toml: valid; it changes 2 numbers of the shipped rules"
     assert lines[3:] == [
         "spend_runaway floor_usd $100 $5,000 everyone",
-        "low_value_share least_share 25 % 30 % teams search",
+        "low_value_share least_share 20 % 30 % teams search",
     ]
     found = json.loads(ask("rules", "check", "alerts.toml", "--json").stdout)
     assert found["differences"][0] == {"rule": "spend_runaway", "number": "floor_usd", "shipped": "$100", "here": "$5,000", "for": "everyone"}  # fmt: skip

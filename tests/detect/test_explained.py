@@ -62,7 +62,7 @@ token_sink.floor_usd = 80
     assert [tuple(row.values()) for row in differences(policy)] == [
         ("spend_runaway", "for", "10m", "1h", "everyone"),
         ("repeated_prompts", "enabled", "on", "off", "everyone"),
-        ("low_value_share", "least_share", "25 %", "50 %", "teams a, b of tenants acme"),
+        ("low_value_share", "least_share", "20 %", "50 %", "teams a, b of tenants acme"),
         ("token_sink", "floor_usd", "$50.00", "$80.00", "teams a, b of tenants acme"),
     ]
     assert differences(AlertPolicy()) == []
