@@ -95,16 +95,18 @@ class AlertPolicy:
 
     def probe_of(self, name: str, group: Group) -> Probe:
         """A probe with the numbers in force for a group."""
-        [probe] = (probe for probe in self.probes if probe.name == name)
-        return replace(probe, **self._changes(name, group))
+        return replace(self._probe(name), **self._changes(name, group))
 
     def variants(self, name: str) -> list[Probe]:
         """A probe with each set of numbers that may be in force for some group."""
-        [probe] = (probe for probe in self.probes if probe.name == name)
-        found = {probe: None}
+        found = {self._probe(name): None}
         for override in self.overrides:
             found |= {replace(one, **override.changes.get(name, {})): None for one in found}
         return list(found)
+
+    def _probe(self, name: str) -> Probe:
+        [probe] = (probe for probe in self.probes if probe.name == name)
+        return probe
 
     def _changes(self, name: str, group: Group) -> dict[str, Any]:
         found: dict[str, Any] = {}

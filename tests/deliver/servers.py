@@ -25,6 +25,36 @@ class Request:
         return json.loads(self.body)
 
 
+class Posted(BaseHTTPRequestHandler):
+    """What handlers of requests have in common."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.answer(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+
+    def answer(self, request: Request) -> None:
+        """Answer it."""
+        raise NotImplementedError
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
+        """Say nothing."""
+
+
+@contextmanager
+def serving(handler: type[Posted]) -> Iterator[int]:
+    """Answer in threads on a free port of loopback, which it yields."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
 @dataclass
 class Receiver:
     """The other side. The answer may be changed at any time."""
@@ -48,10 +78,9 @@ def receiving() -> Iterator[Receiver]:
     """Run one in a thread."""
     receiver = Receiver()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.requests.append(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+    class Handler(Posted):
+        def answer(self, request: Request) -> None:
+            receiver.requests.append(request)
             time.sleep(receiver.delay_s)
             try:
                 if receiver.drip:
@@ -67,17 +96,5 @@ def receiving() -> Iterator[Receiver]:
             except OSError:
                 self.close_connection = True  # the client has gone
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with serving(Handler) as receiver.port:
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final, Literal
 
 from tests.deliver.formats import CHECKS
-from tests.deliver.servers import Request
+from tests.deliver.servers import Posted, Request, serving
 
 Mood = Literal["well", "slow", "too slow", "failing", "busy"]
 _BAD: Final = ("too slow", "failing", "busy")
@@ -82,10 +81,9 @@ def moody(kind: str, seed: int, on_request: Callable[[str], None]) -> Iterator[M
     """Run one in a thread."""
     found, ended = Moody(kind, seed, on_request), threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            mood = found.take(Request(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+    class Handler(Posted):
+        def answer(self, request: Request) -> None:
+            mood = found.take(request)
             found.on_request("read")
             ended.wait({"slow": 0.3, "too slow": 1.5 * TIMEOUT_S}.get(mood, 0.0))
             try:
@@ -99,21 +97,11 @@ def moody(kind: str, seed: int, on_request: Callable[[str], None]) -> Iterator[M
                 self.close_connection = True  # the client has gone
             found.on_request("answered")
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it so
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    found.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
-        yield found
-    finally:
-        ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(Handler) as found.port:
+        try:
+            yield found
+        finally:
+            ended.set()
 
 
 def _webhook(request: Request) -> list[Told]:
