@@ -125,10 +125,11 @@ def days_of_requests(before: Before, week: int, without: Sequence[Span]) -> Iter
     variance = _shrunk(squares, NOISE_OF_REQUESTS)
     for end in _last_days(before):
         weeks = [end - number * WEEK_US for number in range(1, 5)]
-        same = sorted(own_requests(before.day(of)) for of in weeks if _known(before, of, without))
+        of_weeks = sorted(own_requests(before.day(of)) for of in weeks if _known(before, of, without))
+        same = [requests for requests in of_weeks if 1000 * requests >= LEAST_USUAL * week]
         than = (same[(len(same) - 1) // 2] + same[len(same) // 2]) // 2 if len(same) >= LEAST_WEEKS else 0
         now = own_requests(before.day(end))
-        if now > 0 and than and 1000 * than >= LEAST_USUAL * week:
+        if now > 0 and than:
             yield Day(end, now, than, sqrt(variance + ALIKE / than))
 
 
