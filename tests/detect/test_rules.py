@@ -111,11 +111,11 @@ def test_a_weekend_in_which_somebody_works_is_no_pace() -> None:
 
 def test_days_without_requests_are_no_measure_for_others() -> None:
     """Of the four Mondays before, two were free, which no calendar told, on the last not all were at work."""
-    mondays = {7: 0, 14: 50, 21: 16}
+    mondays = {7: 0, 14: 500, 21: 160}
 
     def tell(hour: int) -> Hour | None:
-        requests = mondays.get(hour // 24, 50)
-        said = Hour(requests / 5, core_cost=8, core_value=0.5, items=1, requests=requests, mtok=requests / 5)
+        requests = mondays.get(hour // 24, 500)
+        said = Hour(requests / 50, core_cost=8, core_value=0.5, items=1, requests=requests, mtok=requests / 50)
         return said if office(hour) and requests else None
 
     assert fired(run(tell, 30)) == []
