@@ -6,6 +6,7 @@ import io
 import json
 import os
 import sys
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def count_without(key: pw.Pointer[Any], row: dict[str, Any], time: int, is_addit
 
 
 raw = pw.io.kafka.read(
-    {"bootstrap.servers": BOOTSTRAP, "group.id": "peer", "auto.offset.reset": "earliest"},
+    {"bootstrap.servers": BOOTSTRAP, "group.id": f"peer-{uuid.uuid4()}", "auto.offset.reset": "earliest"},
     topic=TOPIC,
     format="raw",
     autogenerate_key=True,
