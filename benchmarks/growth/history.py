@@ -95,10 +95,12 @@ QUERIES: Final = {
     "items": f"SELECT * FROM v_work_items WHERE tenant = 'acme' AND team = 'team-0' AND last_event_at >= {_RECENT} ORDER BY tokens DESC LIMIT 20",
     "models": "SELECT * FROM v_model_comparison WHERE tenant = 'acme'",
     "item": "SELECT * FROM v_work_items WHERE tenant = 'acme' AND work_item_id = 'ITEM-7'",
-    "raw_item": "SELECT count(), sum(output_tokens) FROM usage_events FINAL WHERE tenant = 'acme' AND work_item_id = 'ITEM-7'",
+    "raw_item": "SELECT count(), sum(output_tokens) FROM usage_events FINAL WHERE tenant = 'acme' AND work_item_id = 'ITEM-7' "
+    "AND (kpart, tenant, team, toStartOfHour(occurred_at)) IN (SELECT kpart, tenant, team, toDateTime(usage_day, 'UTC') + INTERVAL arrayJoin(range(24)) HOUR "
+    "FROM work_item_usage WHERE tenant = 'acme' AND work_item_id = 'ITEM-7')",
 }
 """weeks: every team's weeks of a month; hours: one team's last day; fates: where a month's spend of each team went; items: a team's dearest items
-of a month; models: models compared; item: one item, as `tokenworth explain` asks for it; raw_item: its raw events, for which there is no view."""  # fmt: skip
+of a month; models: models compared; item: one item, as `tokenworth explain` asks for it; raw_item: its raw events, as docs/reference/views.md says."""  # fmt: skip
 
 
 def teams_of(raw: int) -> int:

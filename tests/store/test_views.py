@@ -13,7 +13,7 @@ from tests.oracle.panes import MEASURES
 from tests.oracle.world import Results
 from tests.store.random_worlds import random_world
 from tests.store.right_store import RightStore, Row, day, insert, moment, put_values, renamed
-from tests.store.views_page import PAGE, page
+from tests.store.views_page import PAGE, RAW_OF_ITEM, page
 from tests.strategies import DAY_0, World, at, item_event, usage_event
 
 END = moment(at(28, 0))[:19]
@@ -264,6 +264,18 @@ def test_items_are_shown_as_the_oracle_has_them(migrated: Client) -> None:
         elif item.state == "completed":
             assert row["fate"] == item.verdict.work_class
     assert {row["fate"] for row in rows.values()} >= {"core", "canceled", "excluded", "stalled"}
+
+
+def test_the_ledger_leads_to_all_raw_events_of_an_item(migrated: Client) -> None:
+    filled(migrated, 23, 60, at(42))
+    of_items: dict[tuple[str, str], list[str]] = defaultdict(list)
+    rows = select(migrated, "SELECT tenant, work_item_id, event_id FROM usage_events FINAL WHERE work_item_id != ''")
+    for row in rows:
+        of_items[row["tenant"], row["work_item_id"]].append(row["event_id"])
+    assert max(map(len, of_items.values())) > 3
+    for (tenant, item), ids in of_items.items():
+        found = select(migrated, RAW_OF_ITEM, tenant=tenant, item=item)
+        assert sorted(row["event_id"] for row in found) == sorted(ids)
 
 
 def test_the_main_tool_and_model_of_an_item(migrated: Client) -> None:

@@ -9,6 +9,13 @@ from streams.store.client import Client, connect
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "views.md"
 
+RAW_OF_ITEM = """SELECT * FROM usage_events FINAL
+WHERE tenant = {tenant:String} AND work_item_id = {item:String} AND (kpart, tenant, team, toStartOfHour(occurred_at)) IN (
+    SELECT kpart, tenant, team, toDateTime(usage_day, 'UTC') + INTERVAL arrayJoin(range(24)) HOUR
+    FROM work_item_usage
+    WHERE tenant = {tenant:String} AND work_item_id = {item:String}
+)"""
+
 HEAD = """# Views for analysts
 
 Every view reads what is stored with the latest version of each row, knows nothing of partitions, and keeps the privacy floor: where a group
@@ -16,6 +23,13 @@ has fewer contributors than the tenant's setting `privacy_floor` (5 unless set i
 `(small teams)`. Names without `v_` are parts of these views: they have no floor, and no promise of staying.
 
 This page is what the database says (`system.columns`); a test keeps it so.
+
+The raw events of a work item have no view, because they have no floor either. Their table is ordered by partition, tenant, team and hour, and the
+ledger knows which of these the item has; asked like that ClickHouse reads a few of its parts of 8,192 rows, however many events there are:
+
+```sql
+{RAW_OF_ITEM}
+```
 """
 
 
@@ -24,7 +38,7 @@ def page(client: Client) -> str:
     views = client.query(
         "SELECT name, comment FROM system.tables WHERE database = currentDatabase() AND engine = 'View' AND startsWith(name, 'v_') ORDER BY name"
     ).result_rows
-    parts = [HEAD]
+    parts = [HEAD.replace("{RAW_OF_ITEM}", RAW_OF_ITEM)]
     for name, comment in views:
         columns = client.query(
             "SELECT name, type, comment FROM system.columns WHERE database = currentDatabase() AND table = {name:String} ORDER BY position",
