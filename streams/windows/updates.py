@@ -51,7 +51,9 @@ COLUMNS: Final[dict[bytes, tuple[str, ...]]] = {
 """What a reader needs of each kind; a message may hold more."""
 
 _HASH_BYTES: Final = 8
-_LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4")
+_LZ4: Final = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
+_READ: Final = pa.ipc.IpcReadOptions(use_threads=False)
+"""A message is too small to be worth waking threads for."""
 
 Message = tuple[bytes, bytes]
 """Key and value."""
@@ -105,7 +107,7 @@ def unpack(value: bytes) -> tuple[bytes, pl.DataFrame]:
     if digest != _digest(kind, stream):
         raise ValueError("damaged update: its hash differs")
     try:
-        frame = pl.from_arrow(pa.ipc.open_stream(stream).read_all())
+        frame = pl.from_arrow(pa.ipc.open_stream(stream, options=_READ).read_all())
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"update is no Arrow stream: {error}") from error
     assert isinstance(frame, pl.DataFrame)
