@@ -167,7 +167,7 @@ def low_value_days(now: Observed, before: Before, without: Sequence[Span], floor
         surprise = 2 * (sqrt(items + 3 / 8) - sqrt(expected + 3 / 8))
         if days not in LOOKS_DAYS or ended <= 0 or 7 * low < floor_micro_usd * days:
             continue
-        if surprise >= LEAST_SURPRISE and 2 * items >= 3 * expected:
-            if not best.days or low * best.ended > best.low_value * ended:
-                best = now._replace(days=days, low_value=low, ended=ended)
+        larger = not best.days or low * best.ended > best.low_value * ended
+        if larger and surprise >= LEAST_SURPRISE and 2 * items >= 3 * expected:
+            best = now._replace(days=days, low_value=low, ended=ended)
     return best

@@ -29,10 +29,10 @@ class SpendUpCoreFlat(AlertRule):
     """A week costs clearly more than usual while core work grows by much less than spend.
 
     Core work of one week is a few items and differs by a third from week to week: asking for less would miss every second drift.
-    In the first days of a drift it is mostly the core work of before: only as much more of it explains a pace.
 
     A drift need not be a week old to cost more than a usual one: the pace since it began counts, too, where it shows in tokens a request or in
     requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
+    In its first days the core work of a week is mostly that of before: only as much more of it explains a pace.
 
     Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
     What is usual is told at today's price of a token: a dearer model alone is no drift.
