@@ -131,6 +131,14 @@ class ShareRule(AlertRule):
         part = self.part(now)
         return part >= self.floor_micro_usd and 1000 * part >= self.least_share_per_mille * self.whole(now)
 
+    def usual_figure(self, before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
+        """Of windows whose whole costs enough to be judged, if there are enough of them: the share of a weekend's few requests says little."""
+
+        def judged(window: Observed) -> int | None:
+            return self.figure(window) if self.whole(window) >= self.floor_micro_usd else None
+
+        return usual(before.windows, judged, without) or AlertRule.usual_figure(self, before, without)
+
     def outlook(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         return AlertRule.usual(self, now, before, without)
 
