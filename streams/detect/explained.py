@@ -26,7 +26,7 @@ _CASES: Final = {
     ),
     "spend_up_core_flat": (
         Observed(spend=800 * _USD, items=20, core_value_milli=12_000),
-        Observed(spend=1700 * _USD, items=22, core_value_milli=12_500, pace=1700 * _USD),
+        Observed(spend=1700 * _USD, items=22, core_value_milli=12_500, week=1700 * _USD),
     ),
     "low_value_share": (
         Observed(ended=700 * _USD, low_value=70 * _USD),

@@ -10,14 +10,14 @@ from typing import Final
 from streams.detect.history import Before, Span
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
-from streams.detect.silence import PANE_US, Pauses, pauses, silent_panes
+from streams.detect.silence import PANE_US, Pauses, faded_per_mille, pauses, silent_panes
 from streams.detect.words import duration
 from streams.windows.measures import DAY_US, HOUR_US
 
 LEAST_DAYS: Final = 8
 """Of the four weeks before, on which the team was at work at this time: with fewer nothing is usual."""
-LATER_PER_MILLE: Final = 2200
-"""How much more must be missed when a silence is no longer young."""
+LATER_US: Final = 3 * HOUR_US
+"""Of a silence that lasts longer even more must be missed."""
 _WEEKS: Final = range(1, 5)
 
 
@@ -27,9 +27,10 @@ class FeedSilent(AlertRule):
 
     How many should have come is what the days of the four weeks before brought in the same time of day, of those at least half as busy in the hour
     before the silence, times the square root of how busy that hour was beside theirs: halfway between what is usual and what it was just now. A team
-    that goes home does not stop at once: its last hour has little in it. On the same weekday the team must have been at work, too.
+    that goes home or pauses does not stop at once: its last hour has little in it, or its last quarter little of that hour. So as much less should
+    have come as the last quarter had less than a fourth of the hour. On the same weekday the team must have been at work, too.
     How much a pause leaves out is the mean of the team's own pauses of eight days, each at the pace of the hour before it.
-    Silence that lasts longer must miss more than twice as much: it may be a half day. A holiday is silent from the morning on.
+    Silence that lasts longer must miss twice as much, after three hours three times: it may be a half day. A holiday is silent from the morning on.
     """
 
     least_requests: int
@@ -62,12 +63,16 @@ class FeedSilent(AlertRule):
         if not self.shortest_us <= now.silent_us <= self.longest_us:
             return None
         since_us = before.end_us - now.silent_us
-        times = 1000 if now.silent_us <= self.soon_us else LATER_PER_MILLE
+        times = 1 + (now.silent_us > self.soon_us) + (now.silent_us > LATER_US)
         missed = self._missed(before, since_us, without)
-        if 1000 * missed < times * self.least_requests:
+        if missed < times * self.least_requests:
             return None
-        found = pauses(before.recent(now.requests), self.longest_us // PANE_US) or Pauses(0, 0)
-        if 1_000_000 * missed < times * self.factor_per_mille * found.mean:
+        recent = before.recent(now.requests)
+        missed = missed * faded_per_mille(recent, now.silent_us // PANE_US) // 1000
+        if missed < times * self.least_requests:
+            return None
+        found = pauses(recent, self.longest_us // PANE_US) or Pauses(0, 0)
+        if 1000 * missed < times * self.factor_per_mille * found.mean:
             return None
         return Usual(1000 * missed, 0, 0, 0)
 

@@ -7,7 +7,7 @@ requests a day took, held against how uneven the team's days are, and how many l
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import log, sqrt
+from math import exp, log, sqrt
 from typing import Final, NamedTuple
 
 from streams.detect.detectors.baseline import Standard
@@ -21,23 +21,23 @@ WORKING_DAYS: Final = 5
 DRIFT_DAYS: Final = 7
 """How far back a sum of deviations begins."""
 SLACK: Final = 1.75
-LIMIT: Final = 1.25
-"""Of the sum, in standard deviations: one day of three tells a drift, or two of 2.4 each."""
+LIMIT: Final = 0.5
+"""Of the sum, in standard deviations: one day of 2.25 tells a drift, or two of two each."""
 LEAST_OF_A_DAY: Final = 25
 """Requests of a day that tell how many tokens one takes, per mille of a usual week's: an eighth of a working day."""
 LEAST_USUAL: Final = 60
 """Requests of a day that is a measure for others, per mille of a usual week's: fewer are a weekend's."""
-NOISE_OF_REQUESTS: Final = 0.28
+NOISE_OF_REQUESTS: Final = 0.24
 NOISE_OF_TOKENS: Final = 0.12
 """Standard deviation of a day, where nothing is known of the team: of the logarithm of requests, of tokens a request."""
 KNOWN_DAYS: Final = 8
 """Days that the deviation where nothing is known counts as."""
-ALIKE: Final = 10
-"""Requests that come together, half a session: what chance adds to the variance of the logarithm is this over the requests. How many tokens a
-request takes differs half as much as how many there are."""
+ALIKE: Final = 40
+"""Requests that chance moves together: a session has about twenty, and sessions differ so much that a few long ones count for twice as many. What
+chance adds to the variance of the logarithm is this over the requests. How many tokens a request takes differs half as much as how many there are."""
 LEAST_WEEKS: Final = 2
 LOOKS_DAYS: Final = (1, 2, 3, 5, 7)
-LEAST_SURPRISE: Final = 2.4
+LEAST_SURPRISE: Final = 1.9
 """Standard deviations."""
 
 
@@ -125,9 +125,9 @@ def days_of_requests(before: Before, week: int, without: Sequence[Span]) -> Iter
     variance = _shrunk(squares, NOISE_OF_REQUESTS)
     for end in _last_days(before):
         weeks = [end - number * WEEK_US for number in range(1, 5)]
-        of_weeks = sorted(own_requests(before.day(of)) for of in weeks if _known(before, of, without))
-        same = [requests for requests in of_weeks if 1000 * requests >= LEAST_USUAL * week]
-        than = (same[(len(same) - 1) // 2] + same[len(same) // 2]) // 2 if len(same) >= LEAST_WEEKS else 0
+        of_weeks = [own_requests(before.day(of)) for of in weeks if _known(before, of, without)]
+        same = [requests for requests in of_weeks if requests and 1000 * requests >= LEAST_USUAL * week]
+        than = round(exp(sum(map(log, same)) / len(same))) if len(same) >= LEAST_WEEKS else 0
         now = own_requests(before.day(end))
         if now > 0 and than:
             yield Day(end, now, than, sqrt(variance + ALIKE / than))
@@ -148,9 +148,9 @@ def _known(before: Before, end_us: int, without: Sequence[Span]) -> bool:
     return began and not any(begin <= end_us <= last for begin, last in without)
 
 
-def low_value_days(now: Observed, before: Before, without: Sequence[Span]) -> Observed:
-    """`now` with the low-value part of what ended in those last days in which it is largest, of all looks in which more low-value items were
-    completed than chance explains; `days` 0 if there are none.
+def low_value_days(now: Observed, before: Before, without: Sequence[Span], floor_micro_usd: int) -> Observed:
+    """`now` with the low-value part of what ended in those last days in which it is largest, of all looks in which it cost enough and more low-value
+    items were completed than chance explains; `days` 0 if there are none. `floor_micro_usd`: of a week.
     The whole week if nothing is known of the weeks before, as in an alert that lasts.
 
     Items come one by one, so their number varies like a Poisson's: the square root makes its variance 1/4 (Anscombe 1948).
@@ -165,8 +165,9 @@ def low_value_days(now: Observed, before: Before, without: Sequence[Span]) -> Ob
         days = number + 1
         expected = found[0] * min(days, WORKING_DAYS) / WORKING_DAYS
         surprise = 2 * (sqrt(items + 3 / 8) - sqrt(expected + 3 / 8))
-        if days in LOOKS_DAYS and surprise >= LEAST_SURPRISE and 2 * items >= 3 * expected:
-            larger = not best.days or low * best.ended > best.low_value * ended
-            if ended > 0 and larger:
-                best = now._replace(days=days, low_value=low, ended=ended)
+        if days not in LOOKS_DAYS or ended <= 0 or 7 * low < floor_micro_usd * days:
+            continue
+        larger = not best.days or low * best.ended > best.low_value * ended
+        if larger and surprise >= LEAST_SURPRISE and 2 * items >= 3 * expected:
+            best = now._replace(days=days, low_value=low, ended=ended)
     return best

@@ -34,8 +34,10 @@ class Observed(NamedTuple):
     """The part of `ended` that was matched to low-value work."""
     low_items: int = 0
     """Items of low-value work that were completed."""
-    pace: int = 0
-    """Told by a look at the last days: what seven days cost, or would with their requests, in micro-USD. 0: it is not known, or not unusual."""
+    week: int = 0
+    """Told by a look at the weeks before: what seven days cost, in micro-USD, or all that is known of them in an alert that lasts. 0: it is not unusual."""
+    busy_pace: int = 0
+    """Told by a look at the last days: what seven days cost with their requests, in micro-USD. 0: it is not known, or not unusual."""
     heavy_pace: int = 0
     """Told by a look at the last days: what seven days cost with their tokens a request, in micro-USD. 0: it is not known, or not unusual."""
     drift_since_us: int = 0

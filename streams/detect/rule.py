@@ -65,12 +65,16 @@ class AlertRule(ABC):
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         """What is usual when `now` is judged, from windows before it and outside the spans; None if they are too few."""
         windows = before.windows
-        own = usual(windows, self.figure, without)
+        own = self.usual_figure(before, without)
         spend = usual(windows, lambda window: window.spend, without)
         core = usual(windows, lambda window: window.core_value_milli, without)
         if own is None or spend is None or core is None:
             return None
         return Usual(self.baseline(*own), self.threshold(*own), spend[0], core[0])
+
+    def usual_figure(self, before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
+        """Median and 95th percentile of the figure, over windows before."""
+        return usual(before.windows, self.figure, without)
 
     def outlook(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         """What is usual, for a reader: also where `usual` sees at once that there is nothing to judge."""

@@ -32,7 +32,7 @@ class SpendUpCoreFlat(AlertRule):
 
     A drift need not be a week old to cost more than a usual one: the pace since it began counts, too, where it shows in tokens a request or in
     requests. Money alone is no pace: one dear day is ordinary. Nor is a runaway, which somebody has been paged for.
-    A team that does more work asks more; that it needs more tokens a request, only as much more core work explains.
+    In its first days the core work of a week is mostly that of before: only as much more of it explains a pace.
 
     Review, operations and exploration without a work item are left out: nobody expects core work of them, least of all in a night of outages.
     What is usual is told at today's price of a token: a dearer model alone is no drift.
@@ -47,10 +47,10 @@ class SpendUpCoreFlat(AlertRule):
     looks = True
 
     def figure(self, now: Observed) -> int:
-        return max(now.spend - now.enabling, now.pace, now.heavy_pace)
+        return max(now.spend - now.enabling, now.busy_pace, now.heavy_pace)
 
     def worth(self, now: Observed) -> bool:
-        return now.items >= self.least_items and max(now.pace, now.heavy_pace) >= self.floor_micro_usd
+        return now.items >= self.least_items and max(now.week, now.busy_pace, now.heavy_pace) >= self.floor_micro_usd
 
     def threshold(self, median: int, p95: int) -> int:
         return max(-(-self.factor_per_mille * median // 1000), median + self.floor_micro_usd)
@@ -61,15 +61,15 @@ class SpendUpCoreFlat(AlertRule):
     def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
         own, week = self._usual(now, before, without), self.figure(now)
         if own is None:
-            return now._replace(pace=week)
+            return now._replace(week=week)
         median, p95 = own
-        dear = week if week > p95 else 0
+        now = now._replace(week=week if week > p95 else 0)
         if before.paged:
-            return now._replace(pace=dear)
+            return now
         busy, heavy = busier(before, without), heavier(before, without)
-        pace, heavy_pace = median * busy.per_mille // 1000, median * heavy.per_mille // 1000
-        since_us = heavy.since_us if heavy_pace >= pace else busy.since_us
-        return now._replace(pace=max(dear, pace), heavy_pace=heavy_pace, drift_since_us=since_us)
+        busy_pace, heavy_pace = median * busy.per_mille // 1000, median * heavy.per_mille // 1000
+        since_us = heavy.since_us if heavy_pace >= busy_pace else busy.since_us
+        return now._replace(busy_pace=busy_pace, heavy_pace=heavy_pace, drift_since_us=since_us)
 
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         own, than = self._usual(now, before, without), AlertRule.usual(self, now, before, without)
@@ -91,16 +91,20 @@ class SpendUpCoreFlat(AlertRule):
     def active(self, now: Observed, than: Usual) -> bool:
         core_rise = now.core_value_milli - than.core_value_milli
         return self.frozen(than).worth(now) and any(
-            pace >= than.threshold
-            and 1000 * core_rise * than.baseline < part * (pace - than.baseline) * than.core_value_milli
-            for pace, part in ((now.pace, self.core_part_per_mille), (now.heavy_pace, 1000))
+            cost >= than.threshold
+            and 1000 * core_rise * than.baseline < part * (cost - than.baseline) * than.core_value_milli
+            for cost, part in (
+                (now.week, self.core_part_per_mille),
+                (now.busy_pace, 1000),
+                (now.heavy_pace, 1000),
+            )
         )
 
     def says(self, now: Observed, than: Usual) -> str:
         core = f"core work was {value(now.core_value_milli)}, usually {value(than.core_value_milli)}"
         spent = now.spend - now.enabling
-        pace = max(now.pace, now.heavy_pace)
-        more = "tokens a request" if now.heavy_pace >= now.pace else "requests"
+        pace = max(now.busy_pace, now.heavy_pace)
+        more = "tokens a request" if now.heavy_pace >= now.busy_pace else "requests"
         drifts = f"spends, with more {more} since {moment(now.drift_since_us)}, {usd(pace)}"
         what = f"spent {usd(spent)}" if spent >= pace else drifts
         return f"{what} on AI in seven days, usually {usd(than.baseline)}, while {core}"
@@ -126,6 +130,14 @@ class ShareRule(AlertRule):
     def worth(self, now: Observed) -> bool:
         part = self.part(now)
         return part >= self.floor_micro_usd and 1000 * part >= self.least_share_per_mille * self.whole(now)
+
+    def usual_figure(self, before: Before, without: Sequence[Span]) -> tuple[int, int] | None:
+        """Of windows whose whole costs enough to be judged, if there are enough of them: the share of a weekend's few requests says little."""
+
+        def judged(window: Observed) -> int | None:
+            return self.figure(window) if self.whole(window) >= self.floor_micro_usd else None
+
+        return usual(before.windows, judged, without) or AlertRule.usual_figure(self, before, without)
 
     def outlook(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:
         return AlertRule.usual(self, now, before, without)
@@ -162,7 +174,7 @@ class LowValueShare(ShareRule):
         return now.ended
 
     def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
-        found = low_value_days(now, before, without)
+        found = low_value_days(now, before, without, self.floor_micro_usd)
         if found.days or 1000 * now.low_value < self.obvious_share_per_mille * now.ended:
             return found
         share, part = usual(before.windows, self.figure, without), usual(before.windows, self.part, without)

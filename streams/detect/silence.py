@@ -20,6 +20,7 @@ from streams.windows.measures import DAY_US, HOUR_US
 Counts = npt.NDArray[np.int64]
 PANE_US: Final = SLIDE_US["1h"]
 PANES: Final = HOUR_US // PANE_US
+QUARTER: Final = PANES // 4
 RECENT: Final = 8 * DAY_US // PANE_US
 """Windows that are kept: a week tells how long a team's pauses are, a day more holds its last weekend whole."""
 LEAST_PAUSES: Final = 6
@@ -100,6 +101,17 @@ class Pauses(NamedTuple):
 
     number: int
     mean: int
+
+
+def faded_per_mille(windows: Counts, silent: int) -> int:
+    """How much of its pace the hour before a silence of so many panes kept to its end: requests of its last quarter beside a fourth of the hour's,
+    1000 at most, and where panes cannot be told."""
+    found = panes(windows)
+    if found is None:
+        return 1000
+    last = len(found) - silent
+    hour, quarter = int(found[last - PANES : last].sum()), int(found[last - QUARTER : last].sum())
+    return min(4000 * quarter // hour, 1000) if hour else 0
 
 
 def pauses(windows: Counts, longest: int) -> Pauses | None:

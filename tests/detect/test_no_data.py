@@ -68,7 +68,7 @@ def test_a_ticket_of_a_week_waits_as_well() -> None:
         if not office(hour) or day(29) <= hour < day(39):
             return None
         busy = day(21) <= hour < day(26)
-        return Hour(spend=22 if busy else 10, requests=20, core_cost=8, low_cost=1, core_value=0.5, items=1)
+        return Hour(spend=24 if busy else 10, requests=20, core_cost=8, low_cost=1, core_value=0.5, items=1)
 
     made = Company(["web"], day(45), tell)
     found = [a for a in judged(made.windows(), made.end_us) if a.rule == "spend_up_core_flat"]

@@ -26,10 +26,10 @@ def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
         400_000_000,
         20_000,
     )
-    assert alert.threshold == 600_000_000
-    assert 600_000_000 <= alert.value == alert.spend_micro_usd
+    assert alert.threshold == 650_000_000
+    assert 650_000_000 <= alert.value == alert.spend_micro_usd
     assert (
-        "spent $628 on AI in seven days, usually $400, while core work was 20.0 items' worth, usually 20.0 items' worth"
+        "spent $688 on AI in seven days, usually $400, while core work was 20.0 items' worth, usually 20.0 items' worth"
         in alert.summary
     )
 
@@ -37,8 +37,8 @@ def test_spend_up_with_flat_core_work_makes_a_ticket() -> None:
 @pytest.mark.parametrize(
     ("more", "then", "fired_h", "since"),
     [
-        ("tokens a request", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 3, "25 12:00"),
-        ("requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 27, "25 12:00"),
+        ("tokens a request", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=50, mtok=22), 9, "25 18:00"),
+        ("requests", Hour(22, 0.5, core_cost=8, core_value=0.5, items=1, requests=110, mtok=22), 33, "25 18:00"),
     ],
 )  # fmt: skip
 def test_the_pace_of_the_last_days_tells_a_drift_before_a_week_is_dear(
@@ -64,8 +64,8 @@ def test_of_few_requests_chance_explains_how_many_tokens_they_take() -> None:
         return replace(said, requests=5) if said else None
 
     (alert,) = fired(run(tell, 28))
-    assert (alert.rule, alert.fired_at) == ("spend_up_core_flat", T0 + day(23, 12) * HOUR_US)
-    assert "spent $628 on AI in seven days" in alert.summary  # the week tells it
+    assert (alert.rule, alert.fired_at) == ("spend_up_core_flat", T0 + day(23, 18) * HOUR_US)
+    assert "spent $688 on AI in seven days" in alert.summary  # the week tells it
 
 
 @pytest.mark.parametrize(("usually", "told"), [((30, 30), True), ((30, 90), False)])
@@ -96,6 +96,17 @@ def test_only_as_much_more_core_work_explains_more_tokens_a_request(core_value: 
         value, mtok = (core_value, 20) if hour >= day(21) else (0.5, 10)
         done = core_value if day(15) <= hour < day(21) else value
         said = Hour(mtok, core_cost=8, core_value=done, items=1, requests=50, mtok=mtok)
+        return said if office(hour) else None
+
+    assert [alert.rule for alert in fired(run(tell, 23))] == ["spend_up_core_flat"] * told
+
+
+@pytest.mark.parametrize(("core_value", "told"), [(0.85, True), (1.15, False)])
+def test_only_as_much_more_core_work_explains_the_pace_of_requests(core_value: float, *, told: bool) -> None:
+    def tell(hour: int) -> Hour | None:
+        times = 2 if hour >= day(21) else 1
+        done = core_value if hour >= day(15) else 0.5
+        said = Hour(10 * times, core_cost=8, core_value=done, items=1, requests=100 * times, mtok=10 * times)
         return said if office(hour) else None
 
     assert [alert.rule for alert in fired(run(tell, 23))] == ["spend_up_core_flat"] * told
@@ -150,8 +161,8 @@ def test_low_value_work_makes_a_ticket_when_it_ends() -> None:
     assert alert.value >= 400
     assert "of the AI spend that ended, usually 11 %" in alert.summary
     (alert,) = fired(run(during(day(21), day(28), replace(busywork, low_items=1))))
-    assert "put $18.00 into low-value work in a day, 67 % of the AI spend that ended, usually 11 %" in alert.summary
-    assert (alert.rule, alert.fired_at) == ("low_value_share", T0 + day(21, 12) * HOUR_US)
+    assert "put $48.00 into low-value work in a day, 67 % of the AI spend that ended, usually 11 %" in alert.summary
+    assert (alert.rule, alert.fired_at) == ("low_value_share", T0 + day(21, 18) * HOUR_US)
     unfinished = Hour(spend=10, low_cost=0, core_value=0.5, items=1)
     assert fired(run(during(day(21), day(28), unfinished))) == []
 

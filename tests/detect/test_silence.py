@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.detect.silence import PANE_US, PANES, RECENT, Counts, Pauses, Recent, panes, pauses, silent_panes
+from streams.detect.silence import (
+    PANE_US,
+    PANES,
+    RECENT,
+    Counts,
+    Pauses,
+    Recent,
+    faded_per_mille,
+    panes,
+    pauses,
+    silent_panes,
+)
 from streams.windows.measures import DAY_US
 
 TEAM = ("acme", "web")
@@ -64,6 +75,21 @@ def test_pauses_leave_out_what_the_hour_before_them_had_in_it() -> None:
     assert pauses(hours([10] * 24), 48) == Pauses(0, 0)
     assert pauses(hours([*[10] * 24, *[0] * 30] * 8), 48) == Pauses(7, 120)  # an hour's worth at most
     assert pauses(hours([*[10] * 24, *[0] * 48] * 8), 48) == Pauses(0, 0)  # nights
+
+
+@pytest.mark.parametrize(
+    ("hour", "kept"),
+    [([10] * 12, 1000), ([13] * 9 + [1] * 3, 100), ([0] * 9 + [40] * 3, 1000), ([12] * 9 + [0, 0, 6], 210)],
+)
+def test_a_pause_is_known_by_the_end_of_the_hour_before_it(hour: list[int], kept: int) -> None:
+    """A feed dies in the middle of its work; people who pause ask less and less."""
+    windows = hours([5] * 24 + hour + [0] * 9)
+    assert faded_per_mille(windows, 9) == kept
+
+
+def test_of_a_team_whose_panes_cannot_be_told_nothing_is_known_to_fade() -> None:
+    told = [5] * (RECENT + PANES)
+    assert faded_per_mille(np.convolve(told, np.ones(PANES, np.int64))[PANES : PANES + RECENT], 0) == 1000
 
 
 @pytest.mark.parametrize("step", [1, 5])
