@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 
 import polars as pl
@@ -90,3 +91,18 @@ def test_what_came_late_is_no_silence_any_more() -> None:
     engine.load_history(changed.filter(pl.col("window_end") <= cut_us))
     story = engine.on_windows(changed.filter(pl.col("window_end") > cut_us), LAST_US + LATENESS_US)
     assert (story[0].rule, story[0].state, (story[0].window_end - DEAD_US) // PANE_US) == ("feed_silent", "firing", 12)
+
+
+@pytest.mark.parametrize(("stops", "told_after_us"), [(10, 5 * HOUR_US), (13, None)])
+def test_after_three_hours_a_silence_must_miss_three_times_as_much(stops: int, told_after_us: int | None) -> None:
+    """84 requests an hour, 140 that a young silence must miss: a feed that dies in the morning misses 420 by the afternoon, an afternoon off 336."""
+
+    def quiet(team: str, hour: int) -> Hour | None:
+        said = busy(hour)
+        dead = team == "web" and day(28, stops) <= hour < day(29)
+        return replace(said, requests=84) if said and not dead else None
+
+    begins = T0 + day(28, stops) * HOUR_US
+    found = judged(Company(["web", "ops"], day(29), quiet, panes=12).windows(), T0 + day(29) * HOUR_US)
+    fired = [alert.window_end - begins for alert in found if alert.state == "firing"]
+    assert fired == ([] if told_after_us is None else [told_after_us])

@@ -300,3 +300,19 @@ def test_usage_that_lost_its_items_makes_a_ticket() -> None:
     (alert,) = fired(run(during(day(22), day(24), lost)))
     assert (alert.rule, alert.kind, alert.baseline, alert.threshold) == ("unattributed_surge", "ticket", 50, 400)
     assert "without a work item in 24 hours" in alert.summary
+
+
+def test_a_second_broken_hook_is_told_though_a_weekend_had_no_work_item_either() -> None:
+    """On the weekend in which the first one lasted somebody spent a few dollars: all of it unattributed."""
+    lost = Hour(spend=10, unattributed=8, core_cost=8, low_cost=1, core_value=0.5, items=1)
+
+    def tell(hour: int) -> Hour | None:
+        if day(26) <= hour < day(28):
+            return Hour(spend=0.2, unattributed=0.2)
+        broken = day(24) <= hour < day(26) or hour >= day(35)
+        return lost if broken and office(hour) else normal(hour)
+
+    assert [(a.rule, (a.started_at - T0) // HOUR_US // 24) for a in fired(run(tell, 38))] == [
+        ("unattributed_surge", 24),
+        ("unattributed_surge", 35),
+    ]
