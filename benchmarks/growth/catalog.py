@@ -8,7 +8,7 @@ from benchmarks.growth.amounts import amounts
 from benchmarks.growth.curve import Curve
 from benchmarks.growth.grouping import RATE, groups
 from benchmarks.growth.joining import duplicates, events, horizon, items, late, partitions, teams
-from benchmarks.growth.stored import queries, recovery
+from benchmarks.growth.stored import age, queries, recovery
 from benchmarks.growth.workers import workers
 
 _JOIN: Final = {"us": "µs / event", "decode_us": "decode", "apply_us": "apply", "cut_us": "cut", "rows_us": "rows"}
@@ -133,8 +133,17 @@ CURVES: Final = (
         "Views read results, not raw events; a company with ten times as many raw events has ten times as many teams. So `weeks`, `fates` and `models`, which ask "
         "for all teams, read and return as much more: in proportion once that outweighs the fixed cost of a query. `hours` asks for one team: windows are ordered by "
         "tenant, grouping and team. `fates`, `items`, `models` and `item` join the items with the whole ledger before they choose, and so grow with it. The raw "
-        "events of an item are found by a Bloom filter of which each query reads the whole, one for every fourth granule of the table.",
+        "events of an item are looked for where its ledger lines say that it has some (docs/reference/views.md).",
         queries,
+    ),
+    Curve(
+        "age",
+        "raw events of five teams since they began",
+        {**_MS, "days": "days", "result_rows": "result rows"},
+        tuple(_MS),
+        "The same questions to a company that stays as it is: from 4 days to 400. What asks for a month reads the months that it touches, so once there is more than "
+        "a month nothing is added but what is read whole: the items and the ledger. `raw_item` opens the index of each month.",
+        age,
     ),
     Curve(
         "bytes",

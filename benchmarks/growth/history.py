@@ -1,14 +1,14 @@
-"""A company's 90 days in ClickHouse, made inside the engine, and what an analyst asks about them.
+"""A company's days in ClickHouse, made inside the engine, and what an analyst asks about them.
 
-It has as many teams as make so many raw events at EVENTS_PER_TEAM_DAY. A team has TOOLS * MODELS series, opens ITEMS_PER_TEAM_DAY items a day, and
-works 10 hours a day, in which every series has a pane every five minutes and every group its windows.
+A team makes EVENTS_PER_TEAM_DAY raw events a day, has 6 series, opens ITEMS_PER_TEAM_DAY items a day, and works 10 hours a day, in which every
+series has a pane every five minutes and every group its windows.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Final
 
-DAYS: Final = 90
 END_S: Final = 1_790_000_000 // 86_400 * 86_400
 EVENTS_PER_TEAM_DAY: Final = 5_000
 """As in the benchmark's traffic."""
@@ -16,7 +16,6 @@ ITEMS_PER_TEAM_DAY: Final = 10
 LINES_PER_ITEM: Final = 3
 PER_INSERT: Final = 1_000_000
 _PANES_PER_DAY: Final = 120
-_BEGIN_S: Final = END_S - DAYS * 86_400
 _KEYS: Final = "0 AS kpart, 'acme' AS tenant"
 _TEAM_TOOL_MODEL: Final = "concat('team-', toString({team})) AS team, concat('tool-', toString({number} % 2)) AS tool, concat('model-', toString({number} % 3)) AS model"
 
@@ -26,7 +25,7 @@ INSERT INTO usage_events
      work_item_id, session_id, prompt_fingerprint, input_tokens, cache_read_tokens, output_tokens, requests, usage_quality, cost_basis, status)
 SELECT
     {_KEYS}, {_TEAM_TOOL_MODEL.format(team="number % {teams}", number="intHash32(number)")}, number, 1,
-    toDateTime64({_BEGIN_S} + number * {DAYS * 86_400} / {{total}}, 6, 'UTC') AS at, lower(hex(sipHash128(number))), at, 'gateway',
+    toDateTime64({{begin_s}} + number * {{days}} * 86400 / {{total}}, 6, 'UTC') AS at, lower(hex(sipHash128(number))), at, 'gateway',
     concat('person-', toString(number % {{teams}}), '-', toString(intHash32(number) % 10)), 'a', 'chat', 'build',
     concat('ITEM-', toString(intDiv(number, {EVENTS_PER_TEAM_DAY // ITEMS_PER_TEAM_DAY} * {{teams}}) * {{teams}} + number % {{teams}})),
     hex(intHash64(intDiv(number, 50))), '', intHash32(number) % 10000, intHash32(number + 1) % 100000, intHash32(number + 2) % 2000, 1, 'full',
@@ -39,7 +38,7 @@ INSERT INTO work_item_usage
      standard_cost_micro_usd, cost_micro_usd, last_at, usage_next, items_next, version)
 SELECT
     {_KEYS}, {_TEAM_TOOL_MODEL.format(team="item % {teams}", number="number")}, concat('ITEM-', toString(intDiv(number, {LINES_PER_ITEM}) AS item)),
-    toDate({_BEGIN_S} + intDiv(item, {{teams}} * {ITEMS_PER_TEAM_DAY}) * 86400) AS day, 100, 100, 1000000, 50000, 1050000, 1000000, 1000000,
+    toDate({{begin_s}} + intDiv(item, {{teams}} * {ITEMS_PER_TEAM_DAY}) * 86400) AS day, 100, 100, 1000000, 50000, 1050000, 1000000, 1000000,
     toDateTime64(day, 6, 'UTC'), 1, 1, 1
 FROM numbers({{first}}, {{count}})
 """
@@ -50,7 +49,7 @@ INSERT INTO work_items
 SELECT
     {_KEYS}, concat('team-', toString(number % {{teams}})), concat('ITEM-', toString(number)), if(number % 5 = 0, 'open', 'completed') AS state_,
     if(number % 3 = 0, 'bug', 'story'), 1000 * (number % 8), 1, ['core', 'supporting', 'low_value'][number % 3 + 1], 'assisted', 1000,
-    1, toDateTime64({_BEGIN_S} + intDiv(number, {{teams}} * {ITEMS_PER_TEAM_DAY}) * 86400, 6, 'UTC') AS at, at, at,
+    1, toDateTime64({{begin_s}} + intDiv(number, {{teams}} * {ITEMS_PER_TEAM_DAY}) * 86400, 6, 'UTC') AS at, at, at,
     if(state_ = 'open', toDateTime64(0, 6, 'UTC'), at) AS done, done,
     [(at, toString(number), 'started', '', '', [], 0, '', '', ''), (at, concat(toString(number), 'c'), 'completed', '', '', [], 0, '', '', '')],
     1, 1, 1
@@ -62,7 +61,7 @@ INSERT INTO panes
      unattributed_tokens, unattributed_standard_cost_micro_usd, usage_next, items_next, version)
 SELECT
     {_KEYS}, {_TEAM_TOOL_MODEL.format(team="intDiv(number, 6) % {teams}", number="number")},
-    toDateTime64({_BEGIN_S} + intDiv(slot, {_PANES_PER_DAY}) * 86400 + 28800 + slot % {_PANES_PER_DAY} * 300, 6, 'UTC'), 5, 50000, 2000, 52000, 50000,
+    toDateTime64({{begin_s}} + intDiv(slot, {_PANES_PER_DAY}) * 86400 + 28800 + slot % {_PANES_PER_DAY} * 300, 6, 'UTC'), 5, 50000, 2000, 52000, 50000,
     number % 7 = 0, 1000 * (number % 7 = 0), 1000 * (number % 7 = 0), 1, 1, 1
 FROM (SELECT number, intDiv(number, 6 * {{teams}}) AS slot FROM numbers({{first}}, {{count}}))
 """
@@ -76,7 +75,7 @@ SELECT
     concat('team-', toString(intDiv(number, 8) % {{teams}})),
     if(kind IN (2, 3), concat('tool-', toString(kind)), ''), if(kind IN (4, 5, 6), concat('model-', toString(kind)), ''), if(kind > 6, ['core', 'low_value'][kind - 6], ''),
     multiIf(slot % 161 < 132, '1h', slot % 161 < 156, '24h', slot % 161 < 160, '7d', '28d') AS size,
-    toDateTime({_BEGIN_S} + intDiv(slot, 161) * 86400 + multiIf(size = '1h', 28800 + slot % 161 * 300, size = '24h', (slot % 161 - 132) * 3600, size = '7d', (slot % 161 - 156) * 21600, 0), 'UTC'),
+    toDateTime({{begin_s}} + intDiv(slot, 161) * 86400 + multiIf(size = '1h', 28800 + slot % 161 * 300, size = '24h', (slot % 161 - 132) * 3600, size = '7d', (slot % 161 - 156) * 21600, 0), 'UTC'),
     intHash32(number) % 1000, intHash32(number) % 10000000, intHash32(number) % 5000000, intHash32(number) % 9000000, 10 * (kind = 1), 8 * (kind IN (1, 7)), 9000 * (kind IN (1, 7)),
     8000 * (kind IN (1, 7)), intHash32(number) % 5000000 * (kind IN (1, 7)), 10, 'final', toDateTime64({END_S}, 6, 'UTC'), toDateTime64({END_S}, 6, 'UTC'), 1
 FROM (SELECT number, number % 8 + 1 AS kind, intDiv(number, 8 * {{teams}}) AS slot FROM numbers({{first}}, {{count}}))
@@ -103,27 +102,36 @@ QUERIES: Final = {
 of a month; models: models compared; item: one item, as `tokenworth explain` asks for it; raw_item: its raw events, as docs/reference/views.md says."""  # fmt: skip
 
 
-def teams_of(raw: int) -> int:
-    """Teams that make so many raw events."""
-    return max(round(raw / DAYS / EVENTS_PER_TEAM_DAY), 1)
+@dataclass(frozen=True, slots=True)
+class Company:
+    """So many teams for so many days up to END_S."""
+
+    teams: int
+    days: int
+
+    @classmethod
+    def of(cls, raw: int, *, days: int = 0, teams: int = 0) -> Company:
+        """The one that makes so many raw events in some days, or with some teams."""
+        most = max(round(raw / EVENTS_PER_TEAM_DAY / (days or teams)), 1)
+        return cls(most, days) if days else cls(teams, most)
 
 
-def fill(client: Any, raw: int) -> int:
+def fill(client: Any, raw: int, company: Company) -> int:
     """Fill the tables of one database; returns the number of result rows."""
-    teams = teams_of(raw)
-    items = min(teams * DAYS * ITEMS_PER_TEAM_DAY, max(raw // 10, 1))
+    team_days = company.teams * company.days
+    items = min(team_days * ITEMS_PER_TEAM_DAY, max(raw // 10, 1))
     share = min(
-        raw / (teams * DAYS * EVENTS_PER_TEAM_DAY), 1
-    )  # of its 90 days that a company with one team and few events has
+        raw / (team_days * EVENTS_PER_TEAM_DAY), 1
+    )  # of its days that a company with one team and few events has
     results = {
         LINES: items * LINES_PER_ITEM,
         ITEMS: items,
-        PANES: round(teams * DAYS * _PANES_PER_DAY * 6 * share),
-        WINDOWS: round(teams * DAYS * 161 * 8 * share),
+        PANES: round(team_days * _PANES_PER_DAY * 6 * share),
+        WINDOWS: round(team_days * 161 * 8 * share),
     }
+    of = {"teams": company.teams, "days": company.days, "begin_s": END_S - company.days * 86_400}
     for sql, total in {RAW: raw, **results}.items():
         for first in range(0, total, PER_INSERT):
-            count = min(PER_INSERT, total - first)
-            client.command(sql.format(total=total, teams=teams, first=first, count=count))
+            client.command(sql.format(total=total, first=first, count=min(PER_INSERT, total - first), **of))
     client.command(CHECKPOINT)
     return sum(results.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from statistics import median
@@ -16,13 +16,16 @@ from typing import Any, Final
 
 from benchmarks import take_over
 from benchmarks.growth.curve import Point, Scale, decades
-from benchmarks.growth.history import QUERIES, fill, teams_of
+from benchmarks.growth.history import QUERIES, Company, fill
 from streams.local.stack import Stack
 from streams.store.client import connect, ensure_database
 from streams.store.migrations import migrate
 
 LINES_PER_ID: Final = 0.1
 RAW_ROWS: Final = {"full": (10**6, 10**7, 10**8), "quick": (10**5, 10**6)}
+DAYS: Final = 90
+AGED_ROWS: Final = {"full": (10**5, 10**6, 10**7), "quick": (10**5, 10**6)}
+TEAMS: Final = 5
 RUNS: Final = 5
 MOST_MS: Final = 20_000
 """A query that has taken so long is not run again."""
@@ -53,19 +56,29 @@ def _taken_over(url: str, identities: int) -> dict[str, float]:
 
 def queries(scale: Scale) -> Iterator[Point]:
     """x raw rows of 90 days, and the results that a company with so many has; the median of some runs of each query."""
+    yield from _asked({x: Company.of(x, days=DAYS) for x in RAW_ROWS.get(scale.name, (10**3, 10**4))})
+
+
+def age(scale: Scale) -> Iterator[Point]:
+    """The same of TEAMS teams that have made x raw rows since they began."""
+    yield from _asked({x: Company.of(x, teams=TEAMS) for x in AGED_ROWS.get(scale.name, (10**3, 10**4))})
+
+
+def _asked(companies: Mapping[int, Company]) -> Iterator[Point]:
     with _clickhouse() as (url, directory):
-        for x in RAW_ROWS.get(scale.name, (10**3, 10**4)):
+        for x, company in companies.items():
             if x > 10**7 and (free := shutil.disk_usage(directory).free) < LEAST_FREE:
                 raise OSError(f"{free >> 30} GB of disk are free, {x:,} rows want {LEAST_FREE >> 30}")
             with _database(f"{url}_{x}") as client:
                 began = time.monotonic()
-                stored = fill(client, x)
+                stored = fill(client, x, company)
                 filled = time.monotonic() - began
                 yield {
                     "x": x,
                     **{f"{name}_ms": _median_ms(client, sql) for name, sql in QUERIES.items()},
                     "result_rows": stored,
-                    "teams": teams_of(x),
+                    "teams": company.teams,
+                    "days": company.days,
                     "filling_s": filled,
                 }
 

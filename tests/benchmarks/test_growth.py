@@ -39,7 +39,7 @@ def test_a_curve_has_points_with_cost_and_calibration(name: str) -> None:
     assert set(growth(points, curve.fitted, curve.kind)) == set(curve.fitted)
 
 
-@pytest.mark.parametrize("name", ["recovery", "queries", "bytes"])
+@pytest.mark.parametrize("name", ["recovery", "queries", "age", "bytes"])
 def test_a_curve_on_clickhouse_has_points(name: str) -> None:
     points, stopped = measure(name, "tiny", lambda _: None)
     assert not stopped
