@@ -26,7 +26,7 @@ from streams.agents.positions import Log, Start, start
 from streams.agents.rebuilding import Rebuilding
 from streams.agents.transport import Consumer, Seat
 from streams.agents.waiting import Waiting
-from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC, Settings
+from streams.config import INPUT_TOPICS, ITEMS_TOPIC, USAGE_TOPIC
 from streams.errors import Fenced, LogLost, SetupError, StoreRestored
 from streams.events.decode import decode
 from streams.events.schemas import WriterSchemas
@@ -41,8 +41,6 @@ from streams.windows.watermark import Watermarks
 
 log = structlog.get_logger(__name__)
 
-FULL_FLUSH_S = 5.0
-"""How long a flush waits to be full while more than it holds waits at the broker."""
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
 
@@ -69,8 +67,6 @@ class JoinAgent:
         self._flushing, self._applying = asyncio.Lock(), asyncio.Lock()
         self._waiting = Waiting()
         self._rules_read_at = 0.0
-        self._lag = 0
-        """Records of both topics that were not applied, at the last look."""
 
     # --- ownership ------------------------------------------------------------------------------------------------------------------
 
@@ -311,7 +307,7 @@ class JoinAgent:
             self._flush_soon.clear()
             at_once = self._rows() >= self.settings.flush_max_rows or self.rebuilding.slice_waits
             if self._closing or not at_once:  # a loop that waits for nothing would stop the release that it waits for
-                rest = flush_interval_s(self.settings, self._lag) - (self.context.monotonic() - began)
+                rest = self.settings.flush_interval_s - (self.context.monotonic() - began)
                 try:
                     await asyncio.wait_for(self._flush_soon.wait(), max(rest, 0.01))
                 except TimeoutError:
@@ -377,15 +373,15 @@ class JoinAgent:
     async def _idle(self, consumer: Consumer) -> None:
         """Let inputs without events stop holding the watermark back (DESIGN.md §6)."""
         moved: list[tuple[int, int, int, int, int]] = []
-        now, self._lag = self.context.wall_us(), 0
+        now = self.context.wall_us()
         for tp, tail in (await consumer.tails()).items():
             part = self.parts.get(tp.partition) if tp.topic in INPUT_TOPICS else None
             if part is None:
                 continue
             next_offset = self._input(part, tp.topic).next_offset
-            lag = tail.high_watermark - next_offset
-            self._lag += lag
-            self.context.metrics.set("tokenworth_lag_records", lag, topic=tp.topic, partition=str(tp.partition))
+            self.context.metrics.set(
+                "tokenworth_lag_records", tail.high_watermark - next_offset, topic=tp.topic, partition=str(tp.partition)
+            )
             # All of this input is flushed; the other one of the partition need not be, so nothing is said of that.
             drained = tail.position == tail.high_watermark == next_offset == self._committed.get(tp)
             drained = drained and not part.waits_for_rebuild
@@ -394,15 +390,6 @@ class JoinAgent:
                 usage, items = self.watermarks.of(tp.partition)
                 moved.append((tp.partition, *positions, *((usage, 0) if tp.topic == USAGE_TOPIC else (0, items))))
         await self.announcements.watermarks(moved)
-
-
-def flush_interval_s(settings: Settings, lag: int) -> float:
-    """Seconds between flushes. Far behind, a full flush costs less a record, and nobody looks at windows that are about to change.
-
-    `lag`: records that wait at the broker.
-    """
-    behind = lag > settings.flush_max_rows
-    return max(settings.flush_interval_s, FULL_FLUSH_S) if behind else settings.flush_interval_s
 
 
 def _next_offsets(flushes: list[PartitionFlush]) -> Iterator[tuple[TP, int]]:
