@@ -121,7 +121,7 @@ def test_a_weekend_in_which_somebody_works_is_no_pace() -> None:
 
 
 def test_days_without_requests_are_no_measure_for_others() -> None:
-    """Of the four Mondays before, two were free, which no calendar told, on the last not all were at work."""
+    """Of the Mondays before, one was free, which no calendar told, and on the last few were at work."""
     mondays = {7: 0, 14: 500, 21: 160}
 
     def tell(hour: int) -> Hour | None:
