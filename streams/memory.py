@@ -1,7 +1,7 @@
 """How a worker's process holds memory: what it has once had for its batches it uses again, since taking fresh pages from the kernel for each
 flush costs more than many a step of the join. And how many threads its libraries take: cores are for more workers.
 
-To be called before Polars and Arrow are imported. What a worker has taken at its peak it mostly keeps: bound the peak, not what follows it.
+To be called before NumPy, Polars and Arrow are imported. What a worker has taken at its peak it mostly keeps: bound the peak, not what follows it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from typing import Final
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 """Parameters of glibc's mallopt(3)."""
-_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 256 << 20), (_MMAP_THRESHOLD, 32 << 20))
+_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_THRESHOLD, 32 << 20))
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "NUMPY_MADVISE_HUGEPAGE": "0",  # a huge page is cleared whole, and most of our arrays have room that is never used
     "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",  # the allocator of Polars
     "POLARS_MAX_THREADS": "1",  # frames of a batch are too small to be worth waking a second thread for
 }

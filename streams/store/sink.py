@@ -42,8 +42,8 @@ MONTHLY: Final = {
 }
 
 
-_BUFFERS: Final = 4, 128 << 20
-"""How many are used again, of what size at most: 100,000 rows of usage_events take 20 MB, of value_windows 40 MB."""
+_BUFFERS: Final = 4, 512 << 20
+"""How many are used again, of what size at most: room for what rows might take, of which only what they do take is ever memory."""
 _SETTINGS: Final = {"async_insert": 0, "optimize_on_insert": 0}
 """Rows of one key in one insert are as rare as they do no harm: to look for them takes ClickHouse half of the time of an insert."""
 
