@@ -30,8 +30,15 @@ DRAIN_S: Final = 5.5
 CLOSE_S: Final = 1.0
 """How long a worker that stops waits for its last flush and for the producer: together well below STOP_LIMIT_S."""
 
-FETCH_BYTES: Final = 4 << 20
-"""Per partition and fetch: about 20,000 events a batch. aiokafka's 1 MiB would make batches of 5,000."""
+MOST_FETCH_BYTES: Final = 8 << 20
+FETCH_BYTES_OF_ALL: Final = 64 << 20
+"""Of one partition, and of all partitions of a topic together, which bounds the memory of a worker that owns them all."""
+LEAST_FETCH_BYTES: Final = 1 << 20
+
+
+def fetch_bytes(partitions: int) -> int:
+    """The most that a fetch brings of one partition. While catching up, larger batches cost less an event: with 8 MiB 10 % less than with 4."""
+    return min(max(FETCH_BYTES_OF_ALL // partitions, LEAST_FETCH_BYTES), MOST_FETCH_BYTES)
 
 
 def create_app(settings: Settings) -> faust.App:
@@ -51,7 +58,7 @@ def create_app(settings: Settings) -> faust.App:
         stream_wait_empty=False,
         table_standby_replicas=0,
         consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_max_fetch_size=fetch_bytes(partitions),
         consumer_group_instance_id=settings.instance or None,
         broker_max_poll_records=1000,  # record batches, not records
         broker_session_timeout=settings.session_timeout_s,
