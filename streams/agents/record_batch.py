@@ -66,7 +66,7 @@ class RecordBatch:
 
     def validate_crc(self) -> bool:
         """Whether the checksum is right."""
-        return bool(calc_crc32c(bytes(self._data[_CRC_FROM:])) == self._crc)
+        return bool(calc_crc32c(self._data[_CRC_FROM:]) == self._crc)
 
     def read(self) -> Found:
         """All records. Raises CorruptRecordException when the bytes do not hold exactly these."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -135,30 +136,51 @@ def hashes(*columns: Texts | Array) -> Hashes:
     first = columns[0]
     begin = np.empty((len(first.views if isinstance(first, Texts) else first), 2), np.uint64)
     begin[:, 0], begin[:, 1] = _A, _B
-    return mixed(begin, *columns)
+    return _mixed(begin, columns)
 
 
 def mixed(ids: Hashes, *columns: Texts | Array) -> Hashes:
     """Hashes of what was hashed before and of further columns."""
-    out = ids.copy()
+    return _mixed(ids.copy(), columns)
+
+
+def _mixed(out: Hashes, columns: Sequence[Texts | Array]) -> Hashes:
     for column in columns:
         if isinstance(column, Texts):
             _mix_texts(column.views, column.data, out)
         else:
             _mix_numbers(given(column.view(np.int64)), out)
+    _finish_all(out)
     return out
 
 
 @compiled
 def _mix_texts(views: Array, data: Array, out: Array) -> None:
+    before_high = before_low = high = low = np.uint64(0)
     for i in range(len(views)):
-        high, low = take_text(out[i, 0], out[i, 1], views, data, i)
-        out[i, 0], out[i, 1] = finish(high, low, np.uint64(views[i, 0]))
+        if i and before_high == out[i, 0] and before_low == out[i, 1] and as_before(views, i):
+            out[i, 0], out[i, 1] = high, low
+            continue
+        before_high, before_low = out[i, 0], out[i, 1]
+        high, low = take_text(*take(before_high, before_low, np.uint64(views[i, 0])), views, data, i)
+        out[i, 0], out[i, 1] = high, low
+
+
+@compiled
+def as_before(views: Array, i: Number) -> bool:
+    """Whether a text is short and the same as the one before it, as in many a column most of them are."""
+    return bool(
+        views[i, 0] == views[i - 1, 0]
+        and views[i, 1] == views[i - 1, 1]
+        and views[i, 2] == views[i - 1, 2]
+        and views[i, 3] == views[i - 1, 3]
+        and views[i, 0] <= np.uint32(INLINE_BYTES)
+    )
 
 
 @compiled
 def take_text(high: Number, low: Number, views: Array, data: Array, i: Number) -> tuple[Number, Number]:
-    """Go on hashing with the bytes of a text, eight by eight; `finish` with their number ends it."""
+    """Go on hashing with the bytes of a text, eight by eight, after its length: so no two rows of texts are hashed alike."""
     size = views[i, 0]
     if size <= np.uint32(INLINE_BYTES):
         high, low = take(high, low, np.uint64(views[i, 1]) | np.uint64(views[i, 2]) << np.uint64(32))
@@ -177,8 +199,7 @@ def take_text(high: Number, low: Number, views: Array, data: Array, i: Number) -
 @compiled
 def _mix_numbers(values: Array, out: Array) -> None:
     for i in range(len(values)):
-        high, low = take(out[i, 0], out[i, 1], np.uint64(values[i]))
-        out[i, 0], out[i, 1] = finish(high, low, np.uint64(8))
+        out[i, 0], out[i, 1] = take(out[i, 0], out[i, 1], np.uint64(values[i]))
 
 
 @compiled
@@ -192,9 +213,15 @@ def take(high: Number, low: Number, bits: Number) -> tuple[Number, Number]:
 
 
 @compiled
-def finish(high: Number, low: Number, size: Number) -> tuple[Number, Number]:
-    """End a text of so many bytes, or a number."""
-    high, low = scrambled(high ^ size * _A), scrambled(low + size * _D)
+def _finish_all(out: Array) -> None:
+    for i in range(len(out)):
+        out[i, 0], out[i, 1] = finish(out[i, 0], out[i, 1])
+
+
+@compiled
+def finish(high: Number, low: Number) -> tuple[Number, Number]:
+    """End what was hashed: every bit depends on all of it."""
+    high, low = scrambled(high), scrambled(low)
     return high + low, low ^ (high << np.uint64(32) | high >> np.uint64(32))
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from streams.compiled import Number, compiled, given
-from streams.events.texts import Hashes, Texts, finish, hashes, mixed, take, take_text, which, words, xxhash64
+from streams.events.texts import Hashes, Texts, hashes, mixed, take, take_text, which, words, xxhash64
 from streams.join.ledger import Facts
 from streams.join.series import Series
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS
@@ -70,10 +70,10 @@ def pane_ids(panes: Array, series: Array) -> Hashes:
 def prompt_ids(frame: pl.DataFrame, panes: Hashes) -> Hashes:
     """What identifies the prompt of each event: its pane, canonical key (DESIGN.md §4), actor and the prompt's fingerprint."""
     item, session = Texts.of(frame["work_item_id"]), Texts.of(frame["session_id"])
-    ids = panes.copy()
+    rest, ids = (Texts.of(frame["actor"]), Texts.of(frame["prompt_fingerprint"])), panes.copy()
     if not _mix_keys(item.views, item.data, session.views, session.data, _SESSION, ids):
-        ids = mixed(panes, Texts.of(frame.select(KEY).to_series()))
-    return mixed(ids, Texts.of(frame["actor"]), Texts.of(frame["prompt_fingerprint"]))
+        return mixed(panes, Texts.of(frame.select(KEY).to_series()), *rest)
+    return mixed(ids, *rest)
 
 
 KEY: Final = (
@@ -93,15 +93,13 @@ def _mix_keys(items: Array, item_data: Array, sessions: Array, session_data: Arr
     for i in range(len(ids)):
         high, low = ids[i, 0], ids[i, 1]
         if items[i, 0]:
-            high, low = take_text(high, low, items, item_data, i)
-            size = np.uint64(items[i, 0])
+            high, low = take(high, low, np.uint64(items[i, 0]))
+            ids[i, 0], ids[i, 1] = take_text(high, low, items, item_data, i)
         elif sessions[i, 0]:
-            high, low = take(high, low, prefix)
-            high, low = take_text(high, low, sessions, session_data, i)
-            size = np.uint64(sessions[i, 0]) + np.uint64(8)
+            high, low = take(high, low, np.uint64(sessions[i, 0]) + np.uint64(8))
+            ids[i, 0], ids[i, 1] = take_text(*take(high, low, prefix), sessions, session_data, i)
         else:
             return False
-        ids[i, 0], ids[i, 1] = finish(high, low, size)
     return True
 
 

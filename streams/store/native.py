@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
 from streams.events.avro import INLINE_BYTES
-from streams.events.texts import SPARE, Texts, put_text, scrambled, take_text
+from streams.events.texts import SPARE, Texts, as_before, put_text, scrambled, take_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -188,6 +188,9 @@ def _number_texts(views: Array, data: Array, slots: Array, firsts: Array, codes:
     more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
     keys, mask = 0, np.uint64(len(slots) - 1)
     for i in range(len(views)):
+        if i and as_before(views, i):
+            codes[i] = codes[i - 1]
+            continue
         high, low = take_text(np.uint64(views[i, 0]), np.uint64(0), views, data, i)
         place = scrambled(high ^ low) & mask
         while True:
