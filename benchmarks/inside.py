@@ -19,7 +19,7 @@ from streams.join.flush import BOOKING_SCHEMA, Duplicates, FlushBuffer, Partitio
 from streams.join.keys import ACTOR_SCHEMA
 from streams.join.partition import JoinPartition
 from streams.store.native import Buffers, is_flat, native
-from streams.store.sink import Inserts, Sink
+from streams.store.sink import Inserts, Rows, Sink
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.engine import WindowEngine
@@ -60,7 +60,9 @@ class Nowhere:
     def __init__(self) -> None:
         self._buffers = Buffers(1, 1 << 27)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: Rows) -> None:
+        if not isinstance(rows, pa.Table):
+            return
         if is_flat(rows):
             self._buffers.give_back(native(rows, self._buffers)[0])
             return
@@ -113,14 +115,11 @@ class InsideWorker:
                 decode(USAGE_TOPIC, values, offsets, appended, partition=partition, partitions=self.partitions).frame
             ),
         )
-        new = self.clock.time("apply", lambda: self.states[partition].apply_usage(frame))
-        again = frame.filter(~new)
-        repeats = (
-            self.clock.time("repeats", lambda: Duplicates.of(USAGE_TOPIC, again, offsets, values))
-            if len(again)
-            else None
-        )
-        self.buffers[partition].add(True, frame.filter(new), repeats, [], len(frame))
+        state, buffer = self.states[partition], self.buffers[partition]
+        new = self.clock.time("apply", lambda: state.apply_usage(frame)).to_numpy()
+        repeats = self.clock.time("repeats", lambda: Duplicates.of(USAGE_TOPIC, frame, new, offsets, values))
+        packed = self.clock.time("rows", lambda: self.sink.pack_usage(buffer, frame, new))
+        buffer.add_packed(packed, repeats, [], len(frame))
 
     def flush(self) -> list[PartitionFlush]:
         """Cut all partitions and make the rows of their tables."""

@@ -37,8 +37,8 @@ class Announcements:
         metrics = self.context.metrics
         metrics.add("tokenworth_flushes_total", agent="join", result="committed")
         metrics.observe("tokenworth_flush_seconds", seconds, agent="join")
-        for topic, raw in ((USAGE_TOPIC, "raw_usage"), (ITEMS_TOPIC, "raw_items")):
-            applied = sum(len(frame) for f in flushes for frame in getattr(f, raw))
+        for topic in (USAGE_TOPIC, ITEMS_TOPIC):
+            applied = sum(len(rows) for f in flushes for rows in (f.packed if topic == USAGE_TOPIC else f.raw_items))
             duplicates = sum(len(d.rows) for f in flushes for d in f.duplicates if d.topic == topic)
             dead = sum(letter.topic == topic for f in flushes for letter in f.dead)
             for fate, count in (("applied", applied), ("duplicate", duplicates), ("dead", dead)):

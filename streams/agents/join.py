@@ -271,18 +271,21 @@ class JoinAgent:
             partitions=self.context.partitions,
             schemas=self.schemas,
         )
+        frame, records = decoded.frame, batch.end - batch.begin
         if topic == USAGE_TOPIC:
-            hydrate_usage(self.stored, state, decoded.frame)
-            new = state.apply_usage(decoded.frame)
+            hydrate_usage(self.stored, state, frame)
+            new = state.apply_usage(frame).to_numpy()
         else:
-            hydrate_items(self.stored, state, decoded.frame)
-            new = state.apply_items(decoded.frame)
-        applied = decoded.frame if new.all() else decoded.frame.filter(new)
-        repeated = None if new.all() else Duplicates.of(topic, decoded.frame.filter(~new), batch.offsets, batch.records)
+            hydrate_items(self.stored, state, frame)
+            new = state.apply_items(frame).to_numpy()
+        repeated = Duplicates.of(topic, frame, new, batch.offsets, batch.records)
         read_side.next_offset = batch.end
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
-        part.add(topic == USAGE_TOPIC, applied, repeated, decoded.dead, batch.end - batch.begin)
+        if topic == USAGE_TOPIC:
+            part.add_packed(self.context.sink.pack_usage(part, frame, new), repeated, decoded.dead, records)
+        else:
+            part.add(False, frame.filter(new), repeated, decoded.dead, records)
         self.watermarks.observe(batch.tp.partition, SIDE[topic], read_side.watermark, self.context.wall_us())
 
     # --- flush ----------------------------------------------------------------------------------------------------------------------

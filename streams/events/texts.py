@@ -158,7 +158,7 @@ def _mixed(out: Hashes, columns: Sequence[Texts | Array]) -> Hashes:
 def _mix_texts(views: Array, data: Array, out: Array) -> None:
     before_high = before_low = high = low = np.uint64(0)
     for i in range(len(views)):
-        if i and before_high == out[i, 0] and before_low == out[i, 1] and as_before(views, i):
+        if i and before_high == out[i, 0] and before_low == out[i, 1] and same_short(views, i, i - 1):
             out[i, 0], out[i, 1] = high, low
             continue
         before_high, before_low = out[i, 0], out[i, 1]
@@ -167,14 +167,14 @@ def _mix_texts(views: Array, data: Array, out: Array) -> None:
 
 
 @compiled
-def as_before(views: Array, i: Number) -> bool:
-    """Whether a text is short and the same as the one before it, as in many a column most of them are."""
+def same_short(views: Array, a: Number, b: Number) -> bool:
+    """Whether two texts are short and equal, as in many a column most are to the one before."""
     return bool(
-        views[i, 0] == views[i - 1, 0]
-        and views[i, 1] == views[i - 1, 1]
-        and views[i, 2] == views[i - 1, 2]
-        and views[i, 3] == views[i - 1, 3]
-        and views[i, 0] <= np.uint32(INLINE_BYTES)
+        views[a, 0] == views[b, 0]
+        and views[a, 1] == views[b, 1]
+        and views[a, 2] == views[b, 2]
+        and views[a, 3] == views[b, 3]
+        and views[a, 0] <= np.uint32(INLINE_BYTES)
     )
 
 

@@ -16,6 +16,8 @@ from streams.join.input import Input
 from streams.join.partition import JoinPartition, Touched
 from streams.windows.measures import OUTCOME_MEASURES
 
+Mask = npt.NDArray[np.bool_]
+
 EPOCH_SHIFT = 30
 """A row's version is epoch << 30 | flush number: a later tenure of a partition outranks every flush of an earlier one."""
 
@@ -39,14 +41,17 @@ class Duplicates:
     rows: pl.DataFrame
 
     @classmethod
-    def of(cls, topic: str, rows: pl.DataFrame, offsets: npt.NDArray[np.int64], records: Records) -> Duplicates:
-        """Decoded rows that were not applied; `offsets` and `records` are those of their batch."""
+    def of(
+        cls, topic: str, frame: pl.DataFrame, new: Mask, offsets: npt.NDArray[np.int64], records: Records
+    ) -> Duplicates | None:
+        """Of decoded rows those that are not new; `offsets` and `records` are those of their batch. None: there are none."""
+        if new.all():
+            return None
+        rows = frame.select("offset", "appended_at", "tenant", "event_id")[np.flatnonzero(~new)]
         places = np.searchsorted(offsets, rows["offset"].to_numpy())
-        hashes = pl.Series([xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places], dtype=pl.UInt64)
-        own = rows.select(
-            "offset", "appended_at", pl.col("tenant", "event_id") + ""
-        )  # texts of their own: few, of a large buffer
-        return cls(topic, own.with_columns(content_hash=hashes))
+        hashes = [xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places]
+        own = rows.with_columns(pl.col("tenant", "event_id") + "")  # texts of their own: few, of a large buffer
+        return cls(topic, own.with_columns(content_hash=pl.Series(hashes, dtype=pl.UInt64)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,8 @@ class PartitionFlush:
     number: int
     usage: Input
     items: Input
+    packed: list[Any]
+    """Usage that was applied, as what is stored of it (store/sink.py); what was not packed is in `raw_usage`."""
     raw_usage: list[pl.DataFrame]
     raw_items: list[pl.DataFrame]
     dead: list[DeadLetter]
@@ -92,7 +99,13 @@ class FlushBuffer:
         """Something was touched without a record, and is not cut yet."""
         self._clear()
 
+    @property
+    def next_version(self) -> int:
+        """The version that the next flush will have."""
+        return self.epoch << EPOCH_SHIFT | self.number + 1
+
     def _clear(self) -> None:
+        self._packed: list[Any] = []
         self._usage: list[pl.DataFrame] = []
         self._items: list[pl.DataFrame] = []
         self._dead: list[DeadLetter] = []
@@ -109,6 +122,11 @@ class FlushBuffer:
             self._duplicates.append(duplicates)
         self._dead += dead
         self.rows += records
+
+    def add_packed(self, packed: list[Any], duplicates: Duplicates | None, dead: list[DeadLetter], records: int) -> None:
+        """Likewise of a batch of usage, of which the applied ones are packed."""
+        self._packed += packed
+        self.add(True, pl.DataFrame(), duplicates, dead, records)
 
     def touch(self) -> None:
         """Keys of the state were touched without a record: they are part of the next cut."""
@@ -128,7 +146,7 @@ class FlushBuffer:
         state = self.state
         flush = PartitionFlush(
             state.partition, self.epoch, self.number, replace(state.usage), replace(state.items),
-            self._usage, self._items, self._dead, self._duplicates, state.cut(),
+            self._packed, self._usage, self._items, self._dead, self._duplicates, state.cut(),
         )  # fmt: skip
         self._clear()
         return flush

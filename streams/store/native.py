@@ -17,10 +17,11 @@ import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
 from streams.events.avro import INLINE_BYTES
-from streams.events.texts import SPARE, Texts, as_before, put_text, scrambled, take_text
+from streams.events.texts import SPARE, Texts, put_text, same_short, scrambled, take_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 REPEATED: Final = frozenset(
     {
@@ -70,9 +71,17 @@ def is_flat(rows: pa.Table) -> bool:
     return all(column.type in _NUMBERS or (column.type == _TEXT and not column.null_count) for column in rows.columns)
 
 
-def native(rows: pa.Table, buffers: Buffers) -> tuple[Bytes, int]:
-    """Flat rows, a block for each of their batches: a buffer, to be given back, and how many bytes of it are used."""
-    blocks = [[_column(name, batch[name]) for name in batch.schema.names] for batch in rows.to_batches()]
+def native(rows: pa.Table, buffers: Buffers, chosen: Places | None = None) -> tuple[Bytes, int]:
+    """Flat rows, or the `chosen` ones (ascending), a block for each of their batches: a buffer, to be given back, and how many bytes of it are used."""
+    blocks, begin = [], 0
+    for batch in rows.to_batches():
+        places = np.arange(len(batch))
+        if chosen is not None:
+            first, last = np.searchsorted(chosen, (begin, begin + len(batch)))
+            places = chosen[first:last] - begin
+        if len(places):
+            blocks.append([_column(name, batch[name], given(places)) for name in batch.schema.names])
+        begin += len(batch)
     out = buffers.take(SPARE + sum(_HEAD_BYTES + column.most_bytes for block in blocks for column in block))
     at = 0
     for block in blocks:
@@ -87,7 +96,9 @@ def native(rows: pa.Table, buffers: Buffers) -> tuple[Bytes, int]:
 @dataclass(frozen=True, slots=True)
 class _Numbers:
     name: str
-    values: pa.Array[Any]
+    kind: str
+    values: Array
+    nulls: Array | None
 
     @property
     def rows(self) -> int:
@@ -95,52 +106,79 @@ class _Numbers:
 
     @property
     def most_bytes(self) -> int:
-        return self.rows * (1 + int(self.values.type.bit_width) // 8)
+        return self.rows * (1 + self.values.itemsize)
 
     def write(self, out: Bytes, at: int) -> int:
         """A Nullable column has a byte for each row that says whether it is null, then all values."""
-        kind, nulls = _NUMBERS[self.values.type], self.values.null_count
-        at = _put_name(out, at, f"Nullable({kind})" if nulls else kind)
-        if nulls:
-            at = _put_bytes(out, at, self.values.is_null().to_numpy(zero_copy_only=False))
-        width = self.values.type.bit_width // 8
-        data: Any = self.values.buffers()[1]
-        begin, end = (width * place for place in (self.values.offset, self.values.offset + self.rows))
-        return _put_bytes(out, at, np.frombuffer(data, np.uint8)[begin:end])
+        at = _put_name(out, at, self.kind if self.nulls is None else f"Nullable({self.kind})")
+        if self.nulls is not None:
+            at = _put_bytes(out, at, self.nulls)
+        return _put_bytes(out, at, self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class _Texts:
     name: str
     texts: Texts
+    places: Array
 
     @property
     def rows(self) -> int:
-        return len(self.texts.views)
+        return len(self.places)
 
     @property
     def most_bytes(self) -> int:
-        return int(self.texts.views[:, 0].sum(dtype=np.int64)) + (_LENGTH_BYTES + 2) * self.rows
+        return int(self.texts.views[:, 0].sum(dtype=np.int64)) + _LENGTH_BYTES * self.rows
+
+    def write(self, out: Bytes, at: int) -> int:
+        """Each behind its length."""
+        return int(_put_texts(*self.texts, self.places, out, _put_name(out, at, "String")))
+
+
+@dataclass(frozen=True, slots=True)
+class _Coded:
+    name: str
+    texts: Texts
+    firsts: Array
+    """The places where each distinct text appears first."""
+    codes: Array
+
+    @property
+    def rows(self) -> int:
+        return len(self.codes)
+
+    @property
+    def most_bytes(self) -> int:
+        keys = self.texts.views[self.firsts, 0]
+        return int(keys.sum(dtype=np.int64)) + _LENGTH_BYTES * len(keys) + 2 * self.rows
 
     def write(self, out: Bytes, at: int) -> int:
         """LowCardinality: version 1, then `codes of two bytes | has keys of its own (2^9) | these are new (2^10)`, the keys and the codes."""
-        views, data = self.texts
-        if self.name in REPEATED:
+        keys = len(self.firsts)
+        wide = keys > 1 << 8
+        at = _put_name(out, at, "LowCardinality(String)")
+        at = _put_words(out, at, 1, wide | 1 << 9 | 1 << 10, keys)
+        at = int(_put_texts(*self.texts, self.firsts, out, at))
+        at = _put_words(out, at, self.rows)
+        return _put_bytes(out, at, self.codes if wide else self.codes.astype(np.uint8))
+
+
+def _column(name: str, values: pa.Array[Any], places: Places) -> _Numbers | _Texts | _Coded:
+    if values.type == _TEXT:
+        texts = Texts.of_arrow(values)
+        if name in REPEATED:
             slots, firsts = np.zeros(4 * _MOST_KEYS, np.int32), np.empty(_MOST_KEYS, np.int64)
-            codes = np.empty(self.rows, np.uint16)
-            keys = _number_texts(views, data, slots, firsts, codes)
-            if keys >= 0:
-                wide = keys > 1 << 8
-                at = _put_name(out, at, "LowCardinality(String)")
-                at = _put_words(out, at, 1, wide | 1 << 9 | 1 << 10, keys)
-                at = int(_put_texts(given(views[firsts[:keys]]), data, out, at))
-                at = _put_words(out, at, self.rows)
-                return _put_bytes(out, at, codes if wide else codes.astype(np.uint8))
-        return int(_put_texts(views, data, out, _put_name(out, at, "String")))
-
-
-def _column(name: str, values: pa.Array[Any]) -> _Numbers | _Texts:
-    return _Texts(name, Texts.of_arrow(values)) if values.type == _TEXT else _Numbers(name, values)
+            codes = np.empty(len(places), np.uint16)
+            if (keys := _number_texts(*texts, places, slots, firsts, codes)) >= 0:
+                return _Coded(name, texts, given(firsts[:keys]), codes)
+        return _Texts(name, texts, places)
+    width = values.type.bit_width // 8
+    data: Any = values.buffers()[1]
+    numbers = np.frombuffer(data, f"u{width}")[values.offset : values.offset + len(values)]
+    nulls = values.is_null().to_numpy(zero_copy_only=False) if values.null_count else None
+    if len(places) < len(values):
+        numbers, nulls = numbers[places], None if nulls is None else nulls[places]
+    return _Numbers(name, _NUMBERS[values.type], numbers, nulls)
 
 
 def _put_number(out: Bytes, at: int, number: int) -> int:
@@ -168,9 +206,10 @@ def _put_words(out: Bytes, at: int, *numbers: int) -> int:
 
 
 @compiled
-def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
-    """Each text behind its length (7 bits a byte, the lowest first). Up to SPARE bytes behind the end are written, too."""
-    for i in range(len(views)):
+def _put_texts(views: Array, data: Array, places: Array, out: Array, at: Number) -> Number:
+    """The texts at some places, each behind its length (7 bits a byte, the lowest first). Up to SPARE bytes behind the end are written, too."""
+    for k in range(len(places)):
+        i = places[k]
         rest = np.int64(views[i, 0])
         while rest > 0x7F:
             out[at] = rest & 0x7F | 0x80
@@ -183,13 +222,14 @@ def _put_texts(views: Array, data: Array, out: Array, at: Number) -> Number:
 
 
 @compiled
-def _number_texts(views: Array, data: Array, slots: Array, firsts: Array, codes: Array) -> Number:
-    """Number distinct texts as they appear: `firsts` has the first row of each, `codes` the number of each row's. Returns how many there are, -1 if
-    more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
+def _number_texts(views: Array, data: Array, places: Array, slots: Array, firsts: Array, codes: Array) -> Number:
+    """Number the distinct texts at some places as they appear: `firsts` has the first place of each, `codes` the number of each. Returns how many
+    there are, -1 if more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
     keys, mask = 0, np.uint64(len(slots) - 1)
-    for i in range(len(views)):
-        if i and as_before(views, i):
-            codes[i] = codes[i - 1]
+    for k in range(len(places)):
+        i = places[k]
+        if k and same_short(views, i, places[k - 1]):
+            codes[k] = codes[k - 1]
             continue
         high, low = take_text(np.uint64(views[i, 0]), np.uint64(0), views, data, i)
         place = scrambled(high ^ low) & mask
@@ -198,11 +238,11 @@ def _number_texts(views: Array, data: Array, slots: Array, firsts: Array, codes:
             if key < 0:
                 if keys == len(firsts):
                     return -1
-                slots[place], firsts[keys], codes[i] = keys + 1, i, keys
+                slots[place], firsts[keys], codes[k] = keys + 1, i, keys
                 keys += 1
                 break
             if _same(views, data, i, firsts[key]):
-                codes[i] = key
+                codes[k] = key
                 break
             place = (place + np.uint64(1)) & mask
     return keys

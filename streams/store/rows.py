@@ -27,13 +27,13 @@ BOOKING: Final = pa.struct([
 ])  # fmt: skip
 
 
-def raw_rows(flush: PartitionFlush, frame: pl.DataFrame) -> pl.DataFrame:
-    """Rows of usage_events or work_item_events from applied decoded records."""
+def raw_rows(frame: pl.DataFrame, partition: int, incarnation: int, version: int) -> pl.DataFrame:
+    """Rows of usage_events or work_item_events from decoded records."""
     return frame.rename({"offset": "koff"}).with_columns(
         pl.col("occurred_at", "appended_at").cast(TIME),
-        kpart=pl.lit(flush.partition, pl.UInt16),
-        incarnation=pl.lit(flush.usage.incarnation, pl.UInt32),
-        version=pl.lit(flush.version, pl.UInt64),
+        kpart=pl.lit(partition, pl.UInt16),
+        incarnation=pl.lit(incarnation, pl.UInt32),
+        version=pl.lit(version, pl.UInt64),
     )  # fmt: skip
 
 

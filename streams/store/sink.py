@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Final, Protocol
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from streams.join.flush import PartitionFlush
-from streams.store.native import Buffers, is_flat, native
+from streams.join.flush import FlushBuffer, Mask, PartitionFlush
+from streams.store.native import Buffers, Bytes, is_flat, native
 from streams.store.rows import (
     checkpoint_rows,
     dead_letter_rows,
@@ -44,14 +46,30 @@ MONTHLY: Final = {
 
 _BUFFERS: Final = 4, 512 << 20
 """How many are used again, of what size at most: room for what rows might take, of which only what they do take is ever memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows as what is sent of them: `columns` in the order in which `body` has them, the months from the first to the last time."""
+
+    columns: list[str]
+    body: Bytes
+    rows: int
+    months: tuple[int, int]
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+Rows = pa.Table | list[Packed]
 _SETTINGS: Final = {"async_insert": 0, "optimize_on_insert": 0}
 """Rows of one key in one insert are as rare as they do no harm: to look for them takes ClickHouse half of the time of an insert."""
 
 
 class Inserts(Protocol):
-    """What the sink needs of a store: repeatable inserts, blocking, raising on refusal."""
+    """What the sink needs of a store: repeatable inserts, blocking, raising on refusal. Rows are packed only if its owner has packed them."""
 
-    def insert(self, table: str, rows: pa.Table) -> None: ...
+    def insert(self, table: str, rows: Any) -> None: ...
 
 
 class ClickHouseInserts:
@@ -60,21 +78,32 @@ class ClickHouseInserts:
     def __init__(self, client: Any) -> None:
         self._client, self._buffers = client, Buffers(*_BUFFERS)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
-        if not is_flat(rows):
-            self._send(table, rows, _arrow_file(rows, self._client.write_compression), "Arrow", None)
+    def insert(self, table: str, rows: Rows) -> None:
+        codec = self._client.write_compression
+        if isinstance(rows, pa.Table) and not is_flat(rows):
+            self._send(table, rows.schema.names, _arrow_file(rows, codec), "Arrow", None)
             return
-        buffer, size = native(rows, self._buffers)
+        if isinstance(rows, pa.Table):
+            columns, (buffer, size) = rows.schema.names, native(rows, self._buffers)
+        else:
+            columns, (buffer, size) = rows[0].columns, _joined(rows, self._buffers)
         try:
-            codec = self._client.write_compression
             body: Any = buffer[:size].data
             body = pa.compress(body, codec) if codec else body
-            self._send(table, rows, body, "Native", codec)
+            self._send(table, columns, body, "Native", codec)
         finally:
             self._buffers.give_back(buffer)
 
-    def _send(self, table: str, rows: pa.Table, body: Any, form: str, compression: str | None) -> None:
-        self._client.raw_insert(table, rows.schema.names, body, settings=_SETTINGS, fmt=form, compression=compression)
+    def _send(self, table: str, columns: list[str], body: Any, form: str, compression: str | None) -> None:
+        self._client.raw_insert(table, columns, body, settings=_SETTINGS, fmt=form, compression=compression)
+
+
+def _joined(packed: list[Packed], buffers: Buffers) -> tuple[Bytes, int]:
+    """One after the other, in a buffer that is to be given back."""
+    size = sum(len(one.body) for one in packed)
+    buffer = buffers.take(size)
+    np.concatenate([one.body for one in packed], out=buffer[:size])
+    return buffer, size
 
 
 def _arrow_file(rows: pa.Table, compression: Any) -> pa.Buffer:
@@ -90,16 +119,29 @@ class Sink:
     def __init__(self, inserts: Inserts, worker: str) -> None:
         self._inserts, self.worker = inserts, worker
 
+    def pack_usage(self, buffer: FlushBuffer, frame: pl.DataFrame, new: Mask) -> list[Packed]:
+        """The new ones of decoded usage, which are about to be added to a buffer, as raw rows.
+
+        While a batch is at hand this costs least, and what waits for the flush is a third of what the columns and the texts behind them take.
+        """
+        state = buffer.state
+        rows = raw_rows(frame, state.partition, state.usage.incarnation, buffer.next_version)
+        table, packed = rows.to_arrow(compat_level=pl.CompatLevel.newest()), []
+        for kept, months in _in_few_months(frame["occurred_at"].to_numpy(), new):
+            body, size = native(table, Buffers(0, 0), np.flatnonzero(kept))
+            packed.append(Packed(rows.columns, body[:size], int(kept.sum()), months))
+        return packed
+
     def write(self, flushes: Sequence[PartitionFlush]) -> None:
         """Write a flush, one table after the other; a worker writes those of a group at the same time."""
         for table, rows in chain(*self.tables(flushes)):
             self.insert(table, rows)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: Rows) -> None:
         """Insert rows and wait until ClickHouse has accepted them."""
         self._inserts.insert(table, rows)
 
-    def tables(self, flushes: Sequence[PartitionFlush]) -> tuple[list[tuple[str, pa.Table]], ...]:
+    def tables(self, flushes: Sequence[PartitionFlush]) -> tuple[list[tuple[str, Rows]], ...]:
         """The inserts of one flush of a worker, all its partitions together, in three groups, each to be written after the one before.
 
         Raw events first: what follows from them must not be there without them, because Kafka may delete a record that was read and not
@@ -115,13 +157,17 @@ class Sink:
             self._inserts.insert(name, rows)
 
 
-def _raw(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, pa.Table]]:
-    yield from _parts("usage_events", [raw_rows(f, frame) for f in flushes for frame in f.raw_usage])
-    yield from _parts("work_item_events", [raw_rows(f, frame) for f in flushes for frame in f.raw_items])
+def _raw(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, Rows]]:
+    yield from (("usage_events", together) for together in _inserts([one for f in flushes for one in f.packed]))
+    for table, raw in (("usage_events", "raw_usage"), ("work_item_events", "raw_items")):
+        frames = ((f, frame) for f in flushes for frame in getattr(f, raw))
+        yield from _parts(
+            table, [raw_rows(frame, f.partition, f.usage.incarnation, f.version) for f, frame in frames]
+        )
     yield from _parts("dead_letters", [dead_letter_rows(flushes)])
 
 
-def _derived(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, pa.Table]]:
+def _derived(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, Rows]]:
     yield from _parts("duplicates", [duplicate_rows(flushes)])
     yield from _parts("work_item_usage", [line_rows(f) for f in flushes])
     if (items := item_rows(flushes)).num_rows:
@@ -130,7 +176,7 @@ def _derived(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, pa.Table]
     yield from _parts("pane_actors", [pane_rows(f, f.touched.actors).drop("usage_next", "items_next") for f in flushes])
 
 
-def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, pa.Table]]:
+def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, Rows]]:
     """Frames as inserts. Each keeps the texts where it has them: to bring frames together in Polars would give all rows the buffers of all."""
     frames = [frame for frame in frames if not frame.is_empty()]
     if not frames:
@@ -141,6 +187,36 @@ def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, pa
             yield table, _arrow([part])
     else:
         yield table, _arrow(frames)
+
+
+def _inserts(packed: list[Packed]) -> Iterator[list[Packed]]:
+    """Packed rows as inserts that touch few partitions each."""
+    together: list[Packed] = []
+    for one in sorted(packed, key=lambda one: one.months):
+        if together and one.months[1] - together[0].months[0] >= MAX_PARTITIONS_PER_INSERT:
+            yield together
+            together = []
+        together.append(one)
+    if together:
+        yield together
+
+
+def _in_few_months(times: Any, new: Mask) -> Iterator[tuple[Mask, tuple[int, int]]]:
+    """The new ones of some times (us) in parts that lie in at most 50 months each, and the first and last month of each."""
+    if not new.any():
+        return
+    found = times[new]
+    first, last = (int(_month_of(time)) for time in (found.min(), found.max()))
+    for begin in range(first, last + 1, MAX_PARTITIONS_PER_INSERT):
+        end = min(begin + MAX_PARTITIONS_PER_INSERT - 1, last)
+        kept = new if (begin, end) == (first, last) else new & (_month_of(times) >= begin) & (_month_of(times) <= end)
+        if kept.any():
+            yield kept, (begin, end)
+
+
+def _month_of(times: Any) -> Any:
+    """Months since 1970 of times (us)."""
+    return np.asarray(times, "datetime64[us]").astype("datetime64[M]").astype(np.int64)
 
 
 def _arrow(frames: Sequence[pl.DataFrame]) -> pa.Table:
