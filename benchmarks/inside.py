@@ -109,17 +109,17 @@ class InsideWorker:
     def usage(self, values: Records, partition: int = 0) -> None:
         """Decode and apply one fetch."""
         offsets, appended = places(len(values))
-        frame = self.clock.time(
+        columns = self.clock.time(
             "decode",
             lambda: (
-                decode(USAGE_TOPIC, values, offsets, appended, partition=partition, partitions=self.partitions).frame
+                decode(USAGE_TOPIC, values, offsets, appended, partition=partition, partitions=self.partitions).columns
             ),
         )
         state, buffer = self.states[partition], self.buffers[partition]
-        new = self.clock.time("apply", lambda: state.apply_usage(frame)).to_numpy()
-        repeats = self.clock.time("repeats", lambda: Duplicates.of(USAGE_TOPIC, frame, new, offsets, values))
-        packed = self.clock.time("rows", lambda: self.sink.pack_usage(buffer, frame, new))
-        buffer.add_packed(packed, repeats, [], len(frame))
+        new = self.clock.time("apply", lambda: state.apply_usage(columns)).to_numpy()
+        repeats = self.clock.time("repeats", lambda: Duplicates.of(USAGE_TOPIC, columns.frame, new, offsets, values))
+        packed = self.clock.time("rows", lambda: self.sink.pack_usage(buffer, columns, new))
+        buffer.add_packed(packed, repeats, [], len(new))
 
     def flush(self) -> list[PartitionFlush]:
         """Cut all partitions and make the rows of their tables."""

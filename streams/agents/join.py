@@ -274,7 +274,7 @@ class JoinAgent:
         frame, records = decoded.frame, batch.end - batch.begin
         if topic == USAGE_TOPIC:
             hydrate_usage(self.stored, state, frame)
-            new = state.apply_usage(frame).to_numpy()
+            new = state.apply_usage(decoded.columns).to_numpy()
         else:
             hydrate_items(self.stored, state, frame)
             new = state.apply_items(frame).to_numpy()
@@ -283,7 +283,7 @@ class JoinAgent:
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
         if topic == USAGE_TOPIC:
-            part.add_packed(self.context.sink.pack_usage(part, frame, new), repeated, decoded.dead, records)
+            part.add_packed(self.context.sink.pack_usage(part, decoded.columns, new), repeated, decoded.dead, records)
         else:
             part.add(False, frame.filter(new), repeated, decoded.dead, records)
         self.watermarks.observe(batch.tp.partition, SIDE[topic], read_side.watermark, self.context.wall_us())

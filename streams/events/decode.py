@@ -19,7 +19,7 @@ from streams.events.partition_column import partitions_of_events
 from streams.events.reader import empty_columns, reader_of
 from streams.events.records import Records
 from streams.events.schemas import EventName, WriterSchemas
-from streams.events.texts import Texts
+from streams.events.texts import TextColumns
 from streams.events.validate import refusals
 from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
 
@@ -36,8 +36,12 @@ class Decoded:
     for an absent cost, size_milli 0 for no usable size), then offset and appended_at Int64.
     """
 
-    frame: pl.DataFrame
+    columns: TextColumns
     dead: list[DeadLetter]
+
+    @property
+    def frame(self) -> pl.DataFrame:
+        return self.columns.frame
 
 
 class _Refused(NamedTuple):
@@ -68,25 +72,26 @@ def decode(
     frame = _normalised(event, frame).hstack(
         [pl.Series("offset", offsets[index]), pl.Series("appended_at", appended_at[index])]
     )
-    refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, frame))
-    if refused:
-        frame, index = _without(frame, index, refused)
-    foreign = _foreign(event, frame, partition, partitions)
+    columns = TextColumns(frame)
+    refused.extend(_Refused(int(index[bad.row]), bad.reason, bad.detail) for bad in refusals(event, columns))
+    if len(index) + len(refused) > len(records):
+        columns, index = _without(columns, index, refused)
+    foreign = _foreign(event, columns, partition, partitions)
     if foreign:
         detail = f"the key belongs to another of {partitions} partitions than {partition}"
         refused.extend(_Refused(int(index[row]), "wrong_partition", detail) for row in foreign)
-        frame, index = _without(frame, index, refused)
+        columns, index = _without(columns, index, refused)
     refused.sort()
     dead = [
         DeadLetter(topic, partition, int(offsets[i]), int(appended_at[i]), reason, detail, len(records[i] or b""))
         for i, reason, detail in refused
     ]
-    return Decoded(frame, dead)
+    return Decoded(columns, dead)
 
 
-def _without(frame: pl.DataFrame, index: Positions, refused: list[_Refused]) -> tuple[pl.DataFrame, Positions]:
+def _without(columns: TextColumns, index: Positions, refused: list[_Refused]) -> tuple[TextColumns, Positions]:
     keep = ~np.isin(index, [bad.position for bad in refused])
-    return frame.filter(keep), index[keep]
+    return TextColumns(columns.frame.filter(keep)), index[keep]
 
 
 # --- bytes to columns -------------------------------------------------------------------------------------------------
@@ -183,11 +188,11 @@ def key_of(event: EventName) -> pl.Expr:
     return pl.format("{}/{}", pl.col("tenant"), item).alias("key")
 
 
-def _foreign(event: EventName, frame: pl.DataFrame, partition: int, partitions: int) -> list[int]:
+def _foreign(event: EventName, columns: TextColumns, partition: int, partitions: int) -> list[int]:
     """Positions of the events whose key belongs to another partition."""
     if partitions == 1:
         return []
     named = ("work_item_id",) * 3 if event == "work_item_event" else ("work_item_id", "session_id", "event_id")
-    of = partitions_of_events([Texts.of(frame[name]) for name in ("tenant", *named)], partitions)
+    of = partitions_of_events([columns.texts(name) for name in ("tenant", *named)], partitions)
     found: list[int] = np.flatnonzero(of != partition).tolist()
     return found

@@ -28,7 +28,7 @@ from streams.events.bounds import (
 )
 from streams.events.dead_letter import Reason
 from streams.events.schemas import EventName
-from streams.events.texts import Texts, which, words
+from streams.events.texts import TextColumns, words
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ class Rule:
     refuses: pl.Expr
     shown: pl.Expr
     detail: str
-    spares: Callable[[pl.DataFrame], bool] = lambda _: False
+    spares: Callable[[TextColumns], bool] = lambda _: False
 
 
 def _whole(reason: Reason, field: str, low: int, high: int) -> Rule:
     value = pl.col(field)
 
-    def spares(frame: pl.DataFrame) -> bool:
-        least, most = frame[field].min(), frame[field].max()
+    def spares(columns: TextColumns) -> bool:
+        least, most = columns.frame[field].min(), columns.frame[field].max()
         return least is None or low <= cast("int", least) <= cast("int", most) <= high
 
     return Rule(reason, (value < low) | (value > high), value, f"{field} is {{}}, allowed is {low}..{high}", spares)
@@ -57,8 +57,8 @@ def _text(reason: Reason, field: str, low: int = 0) -> Rule:
     size = pl.col(field).str.len_bytes().cast(pl.Int64)
     refuses = (size > MAX_TEXT_BYTES) | (size < low) if low else size > MAX_TEXT_BYTES
 
-    def spares(frame: pl.DataFrame) -> bool:
-        sizes = Texts.of(frame[field]).views[:, 0]
+    def spares(columns: TextColumns) -> bool:
+        sizes = columns.texts(field).views[:, 0]
         return not len(sizes) or bool(sizes.max() <= MAX_TEXT_BYTES and (not low or sizes.min() >= low))
 
     return Rule(reason, refuses, size, f"{field} has {{}} bytes, allowed is {low}..{MAX_TEXT_BYTES}", spares)
@@ -69,8 +69,8 @@ def _word(field: str, vocabulary: tuple[str, ...], *, optional: bool = False) ->
     size = pl.col(field).str.len_bytes().cast(pl.Int64)
     known = words(*allowed)
 
-    def spares(frame: pl.DataFrame) -> bool:
-        return bool((which(Texts.of(frame[field]), known) < len(known)).all())
+    def spares(columns: TextColumns) -> bool:
+        return bool((columns.which(field, known) < len(known)).all())
 
     detail = f"{field} ({{}} bytes) is not one of {', '.join(vocabulary)}"
     return Rule("bad_vocabulary", ~pl.col(field).is_in(allowed), size, detail, spares)
@@ -83,7 +83,7 @@ def _time() -> Iterable[Rule]:
         at < EARLIEST_US,
         at,
         "occurred_at is {} micro-seconds, before 2015",
-        lambda frame: _all(frame["occurred_at"].to_numpy() >= EARLIEST_US),
+        lambda columns: _all(columns.frame["occurred_at"].to_numpy() >= EARLIEST_US),
     )
     # Compared without a sum: occurred_at may be any 64-bit number here.
     yield Rule(
@@ -91,7 +91,9 @@ def _time() -> Iterable[Rule]:
         at > appended + AHEAD_OF_APPEND_US,
         at,
         "occurred_at is {} micro-seconds, more than 5 minutes after the append time",
-        lambda frame: _all(frame["occurred_at"].to_numpy() <= frame["appended_at"].to_numpy() + AHEAD_OF_APPEND_US),
+        lambda columns: _all(
+            columns.frame["occurred_at"].to_numpy() <= columns.frame["appended_at"].to_numpy() + AHEAD_OF_APPEND_US
+        ),
     )
 
 
@@ -108,7 +110,9 @@ def _usage() -> Iterable[Rule]:
         reasoning > pl.col("output_tokens"),
         reasoning,
         "reasoning_tokens is {}, more than output_tokens",
-        lambda frame: _all(frame["reasoning_tokens"].to_numpy() <= frame["output_tokens"].to_numpy()),
+        lambda columns: _all(
+            columns.frame["reasoning_tokens"].to_numpy() <= columns.frame["output_tokens"].to_numpy()
+        ),
     )
     yield _whole("bad_cost", "cost_micro_usd", 0, MAX_COST_MICRO_USD)
     yield from (_text("bad_id", field, 1) for field in ("event_id", "tenant"))
@@ -153,9 +157,9 @@ class Refusal:
     detail: str
 
 
-def refusals(event: EventName, frame: pl.DataFrame) -> list[Refusal]:
-    """The rows that break a rule, ascending. `frame`: the event's columns, '' for absent strings, and appended_at."""
-    rules = [rule for rule in RULES[event] if not rule.spares(frame)]
+def refusals(event: EventName, columns: TextColumns) -> list[Refusal]:
+    """The rows that break a rule, ascending. `columns`: of the event, '' for absent strings, and appended_at."""
+    rules, frame = [rule for rule in RULES[event] if not rule.spares(columns)], columns.frame
     if not rules:
         return []
     broken = frame.select(rule.refuses.any().alias(str(number)) for number, rule in enumerate(rules)).row(0)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.events.texts import Hashes, Texts, hashes
+from streams.events.texts import Hashes, TextColumns, Texts, hashes
 from streams.join.seen import Mask, SeenIndex
 from streams.join.usage import pane_ids, prompt_ids
 from streams.windows.measures import PANE_US
@@ -61,7 +61,7 @@ class Dedup:
     def remember_prompts(self, stored: pl.DataFrame, series: Array) -> None:
         """Add the prompts of stored usage, of which each row has one; `series`: their keys."""
         panes = stored["occurred_at"].to_numpy() // PANE_US
-        self._prompts.remember(prompt_ids(stored, pane_ids(panes, series)), (panes + 1) * PANE_US)
+        self._prompts.remember(prompt_ids(TextColumns(stored), pane_ids(panes, series)), (panes + 1) * PANE_US)
 
     def forget_before(self, usage_us: int, items_us: int) -> None:
         """Let go of what is older than these event times. The store holds all that came before the last cut but one."""

@@ -18,7 +18,7 @@ import numpy as np
 import polars as pl
 
 from streams.compiled import given
-from streams.events.texts import Hashes, Texts, hashes, xxhash64
+from streams.events.texts import Hashes, TextColumns, Texts, hashes, xxhash64
 from streams.join.dedup import Dedup, event_ids
 from streams.join.filter import KeyFilter
 from streams.join.input import UNSEEN, Input
@@ -200,11 +200,12 @@ class JoinPartition:
 
     # --- apply ----------------------------------------------------------------------------------------------------------------------
 
-    def apply_usage(self, batch: pl.DataFrame) -> pl.Series:
+    def apply_usage(self, batch: pl.DataFrame | TextColumns) -> pl.Series:
         """Apply a usage batch; True for each row applied, False for each duplicate."""
-        if batch.is_empty():
+        columns = TextColumns(batch) if isinstance(batch, pl.DataFrame) else batch
+        if columns.frame.is_empty():
             return pl.Series([], dtype=pl.Boolean)
-        usage = Usage.of(batch, self._memory.series)
+        usage = Usage.of(columns, self._memory.series)
         new = self.dedup.usage.add(usage.ids, usage.facts.at)
         self._count(self.usage, new, usage.facts.at)
         if new.any():
@@ -239,11 +240,11 @@ class JoinPartition:
         asked = new & usage.facts.has_prompt.view(np.bool_)
         if not asked.any():
             return given(asked.view(np.uint8))
-        ids = prompt_ids(usage.frame, usage.pane_ids)
+        ids = prompt_ids(usage.columns, usage.pane_ids)
         return given(self.dedup.new_prompts(ids, usage.panes, asked).view(np.uint8))
 
     def _add_actors(self, usage: Usage, new: Any) -> None:
-        actors = Texts.of(usage.frame["actor"])
+        actors = usage.columns.texts("actor")
         names = xxhash64(actors)
         found = self.dedup.new_actors(actor_ids(usage.pane_ids, names), usage.panes, new & (actors.views[:, 0] > 0))
         if found.any():

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from streams.compiled import given
-from streams.events.texts import Texts, hashes
+from streams.events.texts import TextColumns, Texts, hashes, together
 from streams.join.table import KeyTable
 from streams.value.prices import PriceBook
 
@@ -43,9 +43,16 @@ class Series:
         self.changes = given(np.array(prices.changes, np.int64))
         self.prices = given(prices.table(self._names["model"].to_list()))
 
-    def of(self, frame: pl.DataFrame) -> Codes:
+    def of(self, rows: pl.DataFrame | TextColumns) -> Codes:
         """The number of each row's series (SERIES_KEY)."""
-        keys = hashes(*(Texts.of(frame[name]) for name in SERIES_KEY))
+        columns = TextColumns(rows) if isinstance(rows, pl.DataFrame) else rows
+        texts = [columns.texts(name) for name in SERIES_KEY]
+        if (met := together([columns.codes(name) for name in SERIES_KEY])) is None:
+            return self._of(columns.frame, hashes(*texts))
+        firsts = [Texts(given(column.views[met.firsts]), column.data) for column in texts]
+        return self._of(columns.frame.select(SERIES_KEY)[met.firsts], hashes(*firsts))[met.numbers]
+
+    def _of(self, frame: pl.DataFrame, keys: Array) -> Codes:
         codes = self._table.find(keys)
         if (codes < 0).any():
             codes, new = self._table.place(keys)

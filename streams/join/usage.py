@@ -10,7 +10,7 @@ import numpy.typing as npt
 import polars as pl
 
 from streams.compiled import Number, compiled, given
-from streams.events.texts import Hashes, Texts, hashes, mixed, take, take_text, which, words, xxhash64
+from streams.events.texts import Hashes, TextColumns, Texts, hashes, mixed, take, take_text, words, xxhash64
 from streams.join.ledger import Facts
 from streams.join.series import Series
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS
@@ -26,38 +26,36 @@ _OK, _BILLED, _ENABLING = words("ok"), words("billed"), words(*ENABLING)
 class Usage:
     """Decoded usage. `ids`: of the event; `item_keys`: of its item, if `has_item`; `pane_ids`: of its pane, whose number is in `panes`."""
 
-    frame: pl.DataFrame
+    columns: TextColumns
     facts: Facts
     ids: Hashes
     item_keys: Hashes
-    tenants: Texts
-    items: Texts
     has_item: Array
     panes: Array
     pane_ids: Hashes
 
     @classmethod
-    def of(cls, frame: pl.DataFrame, series: Series) -> Usage:
+    def of(cls, columns: TextColumns, series: Series) -> Usage:
         """Of the columns of usage events, all but the cost without nulls."""
-        tenants, items = Texts.of(frame["tenant"]), Texts.of(frame["work_item_id"])
+        frame, texts = columns.frame, columns.texts
         cost = frame["cost_micro_usd"]
         facts = Facts(
             at=numbers(frame["occurred_at"]),
-            series=given(series.of(frame)),
+            series=given(series.of(columns)),
             requests=numbers(frame["requests"]),
             tokens=tuple(numbers(frame[name]) for name in (*TOKEN_BUCKETS, "reasoning_tokens")),
             reported=numbers(cost.fill_null(0)),
             has_cost=given(cost.is_not_null().cast(pl.UInt8).to_numpy()),
-            quality=which(Texts.of(frame["usage_quality"]), _QUALITIES),
-            billed=_is(frame["cost_basis"], _BILLED),
-            ok=_is(frame["status"], _OK),
-            enabling=_is(frame["activity"], _ENABLING),
-            has_prompt=_any(Texts.of(frame["prompt_fingerprint"])),
+            quality=columns.which("usage_quality", _QUALITIES),
+            billed=_is(columns.which("cost_basis", _BILLED), _BILLED),
+            ok=_is(columns.which("status", _OK), _OK),
+            enabling=_is(columns.which("activity", _ENABLING), _ENABLING),
+            has_prompt=_any(texts("prompt_fingerprint")),
         )
-        panes = facts.at // PANE_US
+        panes, items = facts.at // PANE_US, texts("work_item_id")
         return cls(
-            frame, facts,
-            hashes(tenants, Texts.of(frame["event_id"])), hashes(tenants, items), tenants, items, _any(items),
+            columns, facts,
+            hashes(texts("tenant"), texts("event_id")), hashes(texts("tenant"), items), _any(items),
             panes, pane_ids(panes, series.keys[facts.series]),
         )  # fmt: skip
 
@@ -67,12 +65,12 @@ def pane_ids(panes: Array, series: Array) -> Hashes:
     return hashes(panes, series[:, 0], series[:, 1])
 
 
-def prompt_ids(frame: pl.DataFrame, panes: Hashes) -> Hashes:
+def prompt_ids(columns: TextColumns, panes: Hashes) -> Hashes:
     """What identifies the prompt of each event: its pane, canonical key (DESIGN.md §4), actor and the prompt's fingerprint."""
-    item, session = Texts.of(frame["work_item_id"]), Texts.of(frame["session_id"])
-    rest, ids = (Texts.of(frame["actor"]), Texts.of(frame["prompt_fingerprint"])), panes.copy()
+    item, session, *rest = map(columns.texts, ("work_item_id", "session_id", "actor", "prompt_fingerprint"))
+    ids = panes.copy()
     if not _mix_keys(item.views, item.data, session.views, session.data, _SESSION, ids):
-        return mixed(panes, Texts.of(frame.select(KEY).to_series()), *rest)
+        return mixed(panes, Texts.of(columns.frame.select(KEY).to_series()), *rest)
     return mixed(ids, *rest)
 
 
@@ -118,8 +116,8 @@ def numbers(column: pl.Series) -> Array:
     return given(column.to_numpy())
 
 
-def _is(column: pl.Series, among: Array) -> Array:
-    return given((which(Texts.of(column), among) < len(among)).view(np.uint8))
+def _is(found: Array, among: Array) -> Array:
+    return given((found < len(among)).view(np.uint8))
 
 
 def _any(column: Texts) -> Array:

@@ -1,7 +1,7 @@
 """Rows as blocks of ClickHouse's Native format: columns as they lie in memory, so that neither side turns them into something else first.
 
 A block is: number of columns, number of rows, then per column name, type and values. Whole numbers stand as in memory, a text behind its
-length, a LowCardinality column as its distinct texts and the place of each row's among them.
+length, a LowCardinality column as its distinct texts and the place of each row's among them (plain texts if they are many).
 Source: ClickHouse's documentation of the formats Native and RowBinary; of LowCardinality, what the stock client writes.
 """
 
@@ -16,8 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES
-from streams.events.texts import SPARE, Texts, put_text, same_short, scrambled, take_text
+from streams.events.texts import SPARE, Codes, TextColumns, Texts, numbered, put_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]
@@ -37,8 +36,6 @@ _NUMBERS: Final = {
 }  # fmt: skip
 _TEXT: Final = pa.string_view()
 
-_MOST_KEYS: Final = 1 << 11
-"""Distinct texts of a LowCardinality column in a block; one with more is sent as plain texts."""
 _LENGTH_BYTES: Final = 5
 _HEAD_BYTES: Final = 256
 """Room for names, types and counts of a column, and for those of its block."""
@@ -71,17 +68,19 @@ def is_flat(rows: pa.Table) -> bool:
     return all(column.type in _NUMBERS or (column.type == _TEXT and not column.null_count) for column in rows.columns)
 
 
-def native(rows: pa.Table, buffers: Buffers, chosen: Places | None = None) -> tuple[Bytes, int]:
-    """Flat rows, or the `chosen` ones (ascending), a block for each of their batches: a buffer, to be given back, and how many bytes of it are used."""
-    blocks, begin = [], 0
-    for batch in rows.to_batches():
-        places = np.arange(len(batch))
-        if chosen is not None:
-            first, last = np.searchsorted(chosen, (begin, begin + len(batch)))
-            places = chosen[first:last] - begin
-        if len(places):
-            blocks.append([_column(name, batch[name], given(places)) for name in batch.schema.names])
-        begin += len(batch)
+def native(
+    rows: pa.Table, buffers: Buffers, chosen: Places | None = None, columns: TextColumns | None = None
+) -> tuple[Bytes, int]:
+    """Flat rows, a block for each of their batches: a buffer, to be given back, and how many bytes of it are used.
+
+    Of rows in one batch: the `chosen` ones (ascending), and their text `columns`, if somebody has looked at them already.
+    """
+    batches = rows.to_batches()
+    assert len(batches) == 1 or (chosen is None and columns is None)
+    blocks = []
+    for batch in batches:
+        places = given(np.arange(len(batch)) if chosen is None else chosen)
+        blocks.append([_column(name, batch[name], places, columns) for name in batch.schema.names])
     out = buffers.take(SPARE + sum(_HEAD_BYTES + column.most_bytes for block in blocks for column in block))
     at = 0
     for block in blocks:
@@ -139,38 +138,35 @@ class _Texts:
 class _Coded:
     name: str
     texts: Texts
-    firsts: Array
-    """The places where each distinct text appears first."""
-    codes: Array
+    codes: Codes
 
     @property
     def rows(self) -> int:
-        return len(self.codes)
+        return len(self.codes.numbers)
 
     @property
     def most_bytes(self) -> int:
-        keys = self.texts.views[self.firsts, 0]
+        keys = self.texts.views[self.codes.firsts, 0]
         return int(keys.sum(dtype=np.int64)) + _LENGTH_BYTES * len(keys) + 2 * self.rows
 
     def write(self, out: Bytes, at: int) -> int:
         """LowCardinality: version 1, then `codes of two bytes | has keys of its own (2^9) | these are new (2^10)`, the keys and the codes."""
-        keys = len(self.firsts)
+        numbers, keys = self.codes.numbers, len(self.codes.firsts)
         wide = keys > 1 << 8
         at = _put_name(out, at, "LowCardinality(String)")
         at = _put_words(out, at, 1, wide | 1 << 9 | 1 << 10, keys)
-        at = int(_put_texts(*self.texts, self.firsts, out, at))
+        at = int(_put_texts(*self.texts, self.codes.firsts, out, at))
         at = _put_words(out, at, self.rows)
-        return _put_bytes(out, at, self.codes if wide else self.codes.astype(np.uint8))
+        return _put_bytes(out, at, numbers if wide else numbers.astype(np.uint8))
 
 
-def _column(name: str, values: pa.Array[Any], places: Places) -> _Numbers | _Texts | _Coded:
+def _column(
+    name: str, values: pa.Array[Any], places: Places, columns: TextColumns | None
+) -> _Numbers | _Texts | _Coded:
     if values.type == _TEXT:
-        texts = Texts.of_arrow(values)
-        if name in REPEATED:
-            slots, firsts = np.zeros(4 * _MOST_KEYS, np.int32), np.empty(_MOST_KEYS, np.int64)
-            codes = np.empty(len(places), np.uint16)
-            if (keys := _number_texts(*texts, places, slots, firsts, codes)) >= 0:
-                return _Coded(name, texts, given(firsts[:keys]), codes)
+        texts = Texts.of_arrow(values) if columns is None else columns.texts(name)
+        if name in REPEATED and (codes := numbered(texts) if columns is None else columns.codes(name)):
+            return _Coded(name, texts, codes if len(places) == len(values) else codes.at(places))
         return _Texts(name, texts, places)
     width = values.type.bit_width // 8
     data: Any = values.buffers()[1]
@@ -219,44 +215,3 @@ def _put_texts(views: Array, data: Array, places: Array, out: Array, at: Number)
         at += 1
         at = put_text(views, data, i, out, at)
     return at
-
-
-@compiled
-def _number_texts(views: Array, data: Array, places: Array, slots: Array, firsts: Array, codes: Array) -> Number:
-    """Number the distinct texts at some places as they appear: `firsts` has the first place of each, `codes` the number of each. Returns how many
-    there are, -1 if more than `firsts` has room for. `slots`: zeros, a power of two, more than twice as many."""
-    keys, mask = 0, np.uint64(len(slots) - 1)
-    for k in range(len(places)):
-        i = places[k]
-        if k and same_short(views, i, places[k - 1]):
-            codes[k] = codes[k - 1]
-            continue
-        high, low = take_text(np.uint64(views[i, 0]), np.uint64(0), views, data, i)
-        place = scrambled(high ^ low) & mask
-        while True:
-            key = slots[place] - 1
-            if key < 0:
-                if keys == len(firsts):
-                    return -1
-                slots[place], firsts[keys], codes[k] = keys + 1, i, keys
-                keys += 1
-                break
-            if _same(views, data, i, firsts[key]):
-                codes[k] = key
-                break
-            place = (place + np.uint64(1)) & mask
-    return keys
-
-
-@compiled
-def _same(views: Array, data: Array, a: Number, b: Number) -> bool:
-    """Whether two texts are equal."""
-    if views[a, 0] != views[b, 0] or views[a, 1] != views[b, 1]:
-        return False
-    if views[a, 0] <= np.uint32(INLINE_BYTES):
-        return bool(views[a, 2] == views[b, 2] and views[a, 3] == views[b, 3])
-    first, second = np.int64(views[a, 3]), np.int64(views[b, 3])
-    size, k = np.int64(views[a, 0]), 0
-    while k < size and data[first + k] == data[second + k]:
-        k += 1
-    return bool(k == size)

@@ -19,6 +19,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from streams.events.texts import TextColumns
 from streams.join.flush import FlushBuffer, Mask, PartitionFlush
 from streams.store.native import Buffers, Bytes, is_flat, native
 from streams.store.rows import (
@@ -119,16 +120,16 @@ class Sink:
     def __init__(self, inserts: Inserts, worker: str) -> None:
         self._inserts, self.worker = inserts, worker
 
-    def pack_usage(self, buffer: FlushBuffer, frame: pl.DataFrame, new: Mask) -> list[Packed]:
+    def pack_usage(self, buffer: FlushBuffer, usage: TextColumns, new: Mask) -> list[Packed]:
         """The new ones of decoded usage, which are about to be added to a buffer, as raw rows.
 
         While a batch is at hand this costs least, and what waits for the flush is a third of what the columns and the texts behind them take.
         """
         state = buffer.state
-        rows = raw_rows(frame, state.partition, state.usage.incarnation, buffer.next_version)
+        rows = raw_rows(usage.frame, state.partition, state.usage.incarnation, buffer.next_version)
         table, packed = rows.to_arrow(compat_level=pl.CompatLevel.newest()), []
-        for kept, months in _in_few_months(frame["occurred_at"].to_numpy(), new):
-            body, size = native(table, Buffers(0, 0), np.flatnonzero(kept))
+        for kept, months in _in_few_months(usage.frame["occurred_at"].to_numpy(), new):
+            body, size = native(table, Buffers(0, 0), np.flatnonzero(kept), usage)
             packed.append(Packed(rows.columns, body[:size], int(kept.sum()), months))
         return packed
 
