@@ -31,8 +31,8 @@ _MAGIC_AT: Final = 16
 _MAGIC: Final = 2
 _APPEND_TIME, _TRANSACTIONAL, _CONTROL, _CODEC = 0x08, 0x10, 0x20, 0x07
 _LEAST_RECORD_BYTES: Final = 7
-_CODECS: Final[dict[int, Callable[[bytes], bytes]]] = {
-    0: lambda data: data, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode,
+_CODECS: Final[dict[int, Callable[[memoryview], bytes]]] = {
+    0: bytes, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode,
 }  # fmt: skip
 
 
@@ -71,13 +71,13 @@ class RecordBatch:
     def read(self) -> Found:
         """All records. Raises CorruptRecordException when the bytes do not hold exactly these."""
         try:
-            body = _CODECS[self._attributes & _CODEC](bytes(self._data[_HEADER.size :]))
+            body = _CODECS[self._attributes & _CODEC](self._data[_HEADER.size :])
         except Exception as error:
             raise CorruptRecordException(f"the records cannot be uncompressed: {error}") from error
         count = self._count
         if not 0 <= count <= len(body) // _LEAST_RECORD_BYTES:
             raise CorruptRecordException(f"{count} records in {len(body)} bytes")
-        buffer = np.frombuffer(bytearray(body), np.uint8)
+        buffer = np.frombuffer(body, np.uint8)
         places = np.empty((4, count), np.int64)
         if not _split(buffer, places):
             raise CorruptRecordException("the records are not laid out as records are")

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from streams.compiled import given
+
 Bytes = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
 
@@ -17,16 +19,16 @@ class Records:
     __slots__ = ("buffer", "starts", "stops")
 
     def __init__(self, buffer: Bytes, starts: Places, stops: Places) -> None:
-        self.buffer, self.starts, self.stops = buffer, starts, stops
+        self.buffer, self.starts, self.stops = given(buffer), starts, stops
 
     @classmethod
     def of(cls, values: Iterable[bytes | None]) -> Records:
         """Copies of values."""
-        given = list(values)
-        buffer = np.frombuffer(bytearray().join(value or b"" for value in given), np.uint8)
-        ends = np.cumsum(np.fromiter((len(value or b"") for value in given), np.int64, len(given)))
-        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if given else ends
-        missing = np.fromiter((value is None for value in given), np.bool_, len(given))
+        held = list(values)
+        buffer = np.frombuffer(b"".join(value or b"" for value in held), np.uint8)
+        ends = np.cumsum(np.fromiter((len(value or b"") for value in held), np.int64, len(held)))
+        starts = np.concatenate([np.zeros(1, np.int64), ends[:-1]]) if held else ends
+        missing = np.fromiter((value is None for value in held), np.bool_, len(held))
         return cls(buffer, starts, np.where(missing, -1, ends))
 
     @classmethod

@@ -110,9 +110,7 @@ def _usage() -> Iterable[Rule]:
         reasoning > pl.col("output_tokens"),
         reasoning,
         "reasoning_tokens is {}, more than output_tokens",
-        lambda columns: _all(
-            columns.frame["reasoning_tokens"].to_numpy() <= columns.frame["output_tokens"].to_numpy()
-        ),
+        lambda columns: _all(columns.frame["reasoning_tokens"].to_numpy() <= columns.frame["output_tokens"].to_numpy()),
     )
     yield _whole("bad_cost", "cost_micro_usd", 0, MAX_COST_MICRO_USD)
     yield from (_text("bad_id", field, 1) for field in ("event_id", "tenant"))

@@ -123,7 +123,9 @@ class FlushBuffer:
         self._dead += dead
         self.rows += records
 
-    def add_packed(self, packed: list[Any], duplicates: Duplicates | None, dead: list[DeadLetter], records: int) -> None:
+    def add_packed(
+        self, packed: list[Any], duplicates: Duplicates | None, dead: list[DeadLetter], records: int
+    ) -> None:
         """Likewise of a batch of usage, of which the applied ones are packed."""
         self._packed += packed
         self.add(True, pl.DataFrame(), duplicates, dead, records)

@@ -162,9 +162,7 @@ def _raw(flushes: Sequence[PartitionFlush]) -> Iterator[tuple[str, Rows]]:
     yield from (("usage_events", together) for together in _inserts([one for f in flushes for one in f.packed]))
     for table, raw in (("usage_events", "raw_usage"), ("work_item_events", "raw_items")):
         frames = ((f, frame) for f in flushes for frame in getattr(f, raw))
-        yield from _parts(
-            table, [raw_rows(frame, f.partition, f.usage.incarnation, f.version) for f, frame in frames]
-        )
+        yield from _parts(table, [raw_rows(frame, f.partition, f.usage.incarnation, f.version) for f, frame in frames])
     yield from _parts("dead_letters", [dead_letter_rows(flushes)])
 
 
