@@ -10,9 +10,10 @@ import ctypes
 import os
 from typing import Final
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 """Parameters of glibc's mallopt(3)."""
-_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_THRESHOLD, 32 << 20))
+_GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_MAX, 0))
+"""One heap for all threads, and no mappings of their own for large arrays, which would be fresh pages for each batch."""
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "NUMPY_MADVISE_HUGEPAGE": "0",  # a huge page is cleared whole, and most of our arrays have room that is never used
