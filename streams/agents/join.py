@@ -271,18 +271,14 @@ class JoinAgent:
             partitions=self.context.partitions,
             schemas=self.schemas,
         )
-        frame, records = decoded.frame, batch.end - batch.begin
-        if topic == USAGE_TOPIC:
-            hydrate_usage(self.stored, state, frame)
-            new = state.apply_usage(decoded.columns).to_numpy()
-        else:
-            hydrate_items(self.stored, state, frame)
-            new = state.apply_items(frame).to_numpy()
+        frame, usage, records = decoded.frame, topic == USAGE_TOPIC, batch.end - batch.begin
+        (hydrate_usage if usage else hydrate_items)(self.stored, state, frame)
+        new = (state.apply_usage(decoded.columns) if usage else state.apply_items(frame)).to_numpy()
         repeated = Duplicates.of(topic, frame, new, batch.offsets, batch.records)
         read_side.next_offset = batch.end
         read_side.missing += batch.missing
         read_side.dead += len(decoded.dead)
-        if topic == USAGE_TOPIC:
+        if usage:
             part.add_packed(self.context.sink.pack_usage(part, decoded.columns, new), repeated, decoded.dead, records)
         else:
             part.add(False, frame.filter(new), repeated, decoded.dead, records)

@@ -19,6 +19,8 @@ from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
 from streams.join.flush import BOOKING_SCHEMA
 from streams.join.partition import JoinPartition, Touched
+from streams.join.seen import SeenIndex
+from streams.join.table import LEAST, KeyTable
 from streams.store.native import Buffers, native
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
@@ -66,5 +68,9 @@ def prepare_loops() -> None:
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)
     _prepare_windows(cut, int(at.timestamp() * 1e6))
+    KeyTable().reserve(LEAST + 1)
+    SeenIndex().remember(
+        np.arange(256, dtype=np.uint64).reshape(-1, 2), np.zeros(128, np.int64)
+    )  # more than fits without growing
     if (seconds := time.monotonic() - began) > COMPILED_S:
         log.info("loops compiled for this machine", seconds=round(seconds, 1))

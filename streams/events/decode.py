@@ -19,7 +19,7 @@ from streams.events.partition_column import partitions_of_events
 from streams.events.reader import empty_columns, reader_of
 from streams.events.records import Records
 from streams.events.schemas import EventName, WriterSchemas
-from streams.events.texts import TextColumns
+from streams.events.text_columns import TextColumns
 from streams.events.validate import refusals
 from streams.events.wire import HEADER_BYTES, MAGIC, schema_id_of
 

@@ -28,7 +28,8 @@ from streams.events.bounds import (
 )
 from streams.events.dead_letter import Reason
 from streams.events.schemas import EventName
-from streams.events.texts import TextColumns, words
+from streams.events.text_columns import TextColumns
+from streams.events.texts import words
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.events.texts import Hashes, TextColumns, Texts, hashes
+from streams.events.text_columns import TextColumns
+from streams.events.texts import Hashes, Texts, hashes
 from streams.join.seen import Mask, SeenIndex
 from streams.join.usage import pane_ids, prompt_ids
 from streams.windows.measures import PANE_US

@@ -18,7 +18,8 @@ import numpy as np
 import polars as pl
 
 from streams.compiled import given
-from streams.events.texts import Hashes, TextColumns, Texts, hashes, xxhash64
+from streams.events.text_columns import TextColumns
+from streams.events.texts import Hashes, Texts, hashes, xxhash64
 from streams.join.dedup import Dedup, event_ids
 from streams.join.filter import KeyFilter
 from streams.join.input import UNSEEN, Input

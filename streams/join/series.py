@@ -9,7 +9,8 @@ import numpy.typing as npt
 import polars as pl
 
 from streams.compiled import given
-from streams.events.texts import TextColumns, Texts, hashes, together
+from streams.events.text_columns import TextColumns, together
+from streams.events.texts import Texts, hashes
 from streams.join.table import KeyTable
 from streams.value.prices import PriceBook
 

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import polars as pl
 
 from streams.compiled import Number, compiled, given
-from streams.events.texts import Hashes, TextColumns, Texts, hashes, mixed, take, take_text, words, xxhash64
+from streams.events.text_columns import TextColumns
+from streams.events.texts import Hashes, Texts, hashes, mixed, take, take_text, words, xxhash64
 from streams.join.ledger import Facts
 from streams.join.series import Series
 from streams.windows.measures import PANE_US, TOKEN_BUCKETS

@@ -16,7 +16,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
-from streams.events.texts import SPARE, Codes, TextColumns, Texts, numbered, put_text
+from streams.events.text_columns import Codes, TextColumns, numbered
+from streams.events.texts import SPARE, Texts, put_text
 
 Array = npt.NDArray[Any]
 Bytes = npt.NDArray[np.uint8]

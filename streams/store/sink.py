@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from streams.events.texts import TextColumns
+from streams.events.text_columns import TextColumns
 from streams.join.flush import FlushBuffer, Mask, PartitionFlush
 from streams.store.native import Buffers, Bytes, is_flat, native
 from streams.store.rows import (

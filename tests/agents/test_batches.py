@@ -15,6 +15,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from streams.agents.app import fetch_bytes
 from streams.agents.batches import LATEST_APPEND_MS, Batch, Chunk, ChunkedRecords
 from streams.agents.record_batch import RawRecords
 
@@ -203,3 +204,9 @@ async def test_compacted_gaps(kafka_address: str) -> None:
         await asyncio.sleep(1)
     rows = await assert_equal(kafka_address, tp, [0, 1, 17, 50, 99, 119])
     assert 7 <= len(rows) < 122 == end
+
+
+@pytest.mark.parametrize("partitions", [1, 4, 8, 16, 64, 1000])
+def test_fetches_of_all_partitions_together_are_bounded(partitions: int) -> None:
+    assert fetch_bytes(partitions) == max(1 << 20, min(8 << 20, (64 << 20) // partitions))
+    assert partitions * fetch_bytes(partitions) <= max(64 << 20, partitions << 20)

@@ -21,7 +21,7 @@ from streams.events.examine import Examiner
 from streams.events.reader import empty_columns
 from streams.events.records import Records
 from streams.events.schemas import EVENT_NAMES, EventName, latest, shipped_id
-from streams.events.texts import TextColumns
+from streams.events.text_columns import TextColumns
 from streams.events.validate import RULES
 from streams.events.wire import pack_header
 from tests.events.naive import in_partition, refused_for, row_of

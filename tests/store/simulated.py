@@ -110,6 +110,7 @@ class Member:
         if flush is None:
             return
         for table, rows in chain(*self.sink.tables([flush])):
+            assert isinstance(rows, pa.Table)  # nothing is packed here
             cut = self.rng.randint(
                 0, rows.num_rows
             )  # ClickHouse may accept one part of an insert before the crash and not the other

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.events.texts import TextColumns
+from streams.events.text_columns import TextColumns
 from streams.join.flush import FlushBuffer, PartitionFlush
 from streams.join.partition import JoinPartition
 from streams.store.client import Client

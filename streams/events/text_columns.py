@@ -1,0 +1,165 @@
+"""The distinct texts of columns by number: what many rows share is looked at once, by checks, series and raw rows alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from streams.compiled import Number, compiled, given
+from streams.events.avro import INLINE_BYTES, short_word, word
+from streams.events.texts import Texts, take_text, which
+
+Array = npt.NDArray[Any]
+
+_A: Final = np.uint64(0x9E3779B97F4A7C15)
+_B: Final = np.uint64(0xC2B2AE3D27D4EB4F)
+_C: Final = np.uint64(0xBF58476D1CE4E5B9)
+"""Odd numbers whose products spread what they are given over the high bits."""
+
+
+class Codes(NamedTuple):
+    """Texts by number: `numbers` [rows] uint16, and the row of each number's first appearance, [numbers] int64."""
+
+    numbers: Array
+    firsts: Array
+
+    def at(self, rows: Array) -> Codes:
+        """Of some rows; of a number may be no row then."""
+        return Codes(given(self.numbers[rows]), self.firsts)
+
+
+_MOST_CODES: Final = 1 << 11
+_SLOT_BITS: Final = 13
+_LENGTH: Final = np.uint64(0xFFFFFFFF)
+"""Of the first word of a view."""
+
+
+def numbered(column: Texts) -> Codes | None:
+    """The distinct texts of a column by number; None when they are more than 2,048."""
+    halves = given(column.views.view(np.uint64))
+    slots, firsts = np.zeros(1 << _SLOT_BITS, np.int32), np.empty(_MOST_CODES, np.int64)
+    numbers = np.empty(len(halves), np.uint16)
+    found = _number_texts(column.views, halves, column.data, slots, firsts, numbers)
+    return None if found < 0 else Codes(given(numbers), given(firsts[:found]))
+
+
+@compiled
+def _number_texts(views: Array, halves: Array, data: Array, slots: Array, firsts: Array, numbers: Array) -> Number:
+    """Returns how many there are, -1 if more than `firsts` has room for. `halves`: the views as two words each. `slots`: zeros."""
+    found, shift = 0, np.uint64(64 - _SLOT_BITS)
+    before_first = before_second = before = np.uint64(0)
+    for i in range(len(views)):
+        first, second = halves[i, 0], halves[i, 1]
+        short = first & _LENGTH <= np.uint64(INLINE_BYTES)
+        if i and short and first == before_first and second == before_second:
+            numbers[i] = before
+            continue
+        before_first, before_second = first, second
+        mixed = first * _A ^ second * _B
+        if not short:
+            high, low = take_text(first & _LENGTH, np.uint64(0), views, data, i)
+            mixed = high ^ low
+        place = mixed * _C >> shift
+        while True:
+            key = slots[place] - 1
+            if key < 0:
+                if found == len(firsts):
+                    return -1
+                slots[place], firsts[found] = found + 1, i
+                key = found
+                found += 1
+                break
+            other = firsts[key]
+            if halves[other, 0] == first and (
+                halves[other, 1] == second if short else _same_long(data, first, second, halves[other, 1])
+            ):
+                break
+            place = (place + np.uint64(1)) & np.uint64(len(slots) - 1)
+        numbers[i] = before = np.uint64(key)
+    return found
+
+
+@compiled
+def _same_long(data: Array, head: Number, a: Number, b: Number) -> bool:
+    """Whether two texts of the same length, which do not stand in their views, are equal. `a`, `b`: where they begin, as the views have it."""
+    size, k = head & _LENGTH, np.uint64(0)
+    a, b = a >> np.uint64(32), b >> np.uint64(32)
+    while k + np.uint64(8) <= size:
+        if word(data, a + k) != word(data, b + k):
+            return False
+        k += np.uint64(8)
+    return bool(short_word(data, a + k, a + size) == short_word(data, b + k, b + size))
+
+
+def together(columns: Sequence[Codes | None]) -> Codes | None:
+    """The distinct rows of four columns by number, likewise."""
+    held = [column for column in columns if column is not None]
+    if len(held) < len(columns):
+        return None
+    first, second, third, fourth = (column.numbers for column in held)
+    slots, firsts = np.zeros(1 << _SLOT_BITS, np.int32), np.empty(_MOST_CODES, np.int64)
+    numbers = np.empty(len(first), np.uint16)
+    found = _number_rows(first, second, third, fourth, slots, firsts, np.empty(_MOST_CODES, np.uint64), numbers)
+    return None if found < 0 else Codes(given(numbers), given(firsts[:found]))
+
+
+@compiled
+def _number_rows(
+    a: Array, b: Array, c: Array, d: Array, slots: Array, firsts: Array, keys: Array, numbers: Array
+) -> Number:
+    """Likewise; `keys`: room for what is distinct."""
+    found, shift = 0, np.uint64(64 - _SLOT_BITS)
+    for i in range(len(numbers)):
+        row = (
+            np.uint64(a[i])
+            | np.uint64(b[i]) << np.uint64(16)
+            | np.uint64(c[i]) << np.uint64(32)
+            | np.uint64(d[i]) << np.uint64(48)
+        )
+        place = (row ^ row >> np.uint64(29)) * _C >> shift
+        while True:
+            key = slots[place] - 1
+            if key < 0:
+                if found == len(firsts):
+                    return -1
+                slots[place], firsts[found], keys[found] = found + 1, i, row
+                key = found
+                found += 1
+                break
+            if keys[key] == row:
+                break
+            place = (place + np.uint64(1)) & np.uint64(len(slots) - 1)
+        numbers[i] = key
+    return found
+
+
+class TextColumns:
+    """The text columns of a frame, each looked at once by all who read them."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self.frame = frame
+        self._texts: dict[str, Texts] = {}
+        self._codes: dict[str, Codes | None] = {}
+
+    def texts(self, name: str) -> Texts:
+        """A column, which has no nulls."""
+        if name not in self._texts:
+            self._texts[name] = Texts.of(self.frame[name])
+        return self._texts[name]
+
+    def codes(self, name: str) -> Codes | None:
+        """The distinct texts of a column by number; None when they are many."""
+        if name not in self._codes:
+            self._codes[name] = numbered(self.texts(name))
+        return self._codes[name]
+
+    def which(self, name: str, among: Array) -> Array:
+        """`which` of a column."""
+        texts, codes = self.texts(name), self.codes(name)
+        if codes is None:
+            return which(texts, among)
+        return given(which(Texts(given(texts.views[codes.firsts]), texts.data), among)[codes.numbers])
