@@ -29,7 +29,7 @@ from streams.local.stack import Stack
 from streams.local.traffic.records import records
 from streams.store.client import connect, ensure_database
 from streams.store.migrations import migrate
-from streams.store.sink import ClickHouseInserts
+from streams.store.sink import ClickHouseInserts, Rows
 from streams.store.windows import window_rows
 from streams.windows.updates import pack_actors, pack_bookings, pack_panes
 
@@ -67,17 +67,19 @@ def amounts(scale: Scale) -> Iterator[Point]:
             for table in (*_MADE_IN, "value_windows"):
                 if collected[table]:
                     yield {"x": table, **_inserted(client, server, table, collected[table], events)}
-            client.command("TRUNCATE TABLE usage_events")
-            small = [rows.slice(0, 1) for rows in collected["usage_events"] for _ in range(SMALL)]
-            yield {"x": ONE_INSERT, "server_us": _inserted(client, server, "usage_events", small, events)["server_us"]}
+            client.command("TRUNCATE TABLE panes")
+            small = [
+                rows.slice(0, 1) for rows in collected["panes"] if isinstance(rows, pa.Table) for _ in range(SMALL)
+            ]
+            yield {"x": ONE_INSERT, "server_us": _inserted(client, server, "panes", small, events)["server_us"]}
 
 
-def _inserted(client: Any, server: Tree, table: str, parts: Sequence[pa.Table], events: int) -> Point:
+def _inserted(client: Any, server: Tree, table: str, parts: Sequence[Rows], events: int) -> Point:
     inserts, began = ClickHouseInserts(client), server.cpu_s()
     for rows in parts:
         inserts.insert(table, rows)
     client.command(f"OPTIMIZE TABLE {table} FINAL")
-    spent, count = server.cpu_s() - began, sum(len(rows) for rows in parts)
+    spent, count = server.cpu_s() - began, sum(rows for rows, _ in map(_amount, parts))
     stored, size, raw = client.query(
         "SELECT sum(rows), sum(bytes_on_disk), sum(data_uncompressed_bytes) FROM system.parts "
         f"WHERE database = currentDatabase() AND table = '{table}' AND active"
@@ -87,18 +89,25 @@ def _inserted(client: Any, server: Tree, table: str, parts: Sequence[pa.Table], 
         "stored_rows": stored / events,
         "bytes": size / stored,
         "uncompressed_bytes": raw / stored,
-        "insert_bytes": sum(rows.nbytes for rows in parts) / count,
+        "insert_bytes": sum(size for _, size in map(_amount, parts)) / count,
         "server_us": 1e6 * spent / count,
     }
 
 
-class _Collected(defaultdict[str, list[pa.Table]]):
+def _amount(rows: Rows) -> tuple[int, int]:
+    """Rows and bytes of an insert."""
+    if isinstance(rows, pa.Table):
+        return rows.num_rows, rows.nbytes
+    return sum(map(len, rows)), sum(len(one.body) for one in rows)
+
+
+class _Collected(defaultdict[str, list[Rows]]):
     """Keeps the rows of each table."""
 
     def __init__(self) -> None:
         super().__init__(list)
 
-    def insert(self, table: str, rows: pa.Table) -> None:
+    def insert(self, table: str, rows: Rows) -> None:
         self[table].append(rows)
 
 

@@ -15,11 +15,12 @@ from streams.agents.context import Context
 from streams.agents.health import Health
 from streams.errors import StoreUnavailable
 from streams.metrics import Metrics
-from streams.store.sink import Sink
+from streams.store.sink import Rows, Sink
 from tests.simulation.broker import Broker
 from tests.simulation.inputs import Inputs
 from tests.simulation.loop import Puppet, blocking
 from tests.simulation.store import SimulatedStore
+from tests.store.blocks import unpacked
 
 METRICS = Metrics()
 """Of all workers together: nobody reads them, and a registry costs more than a run."""
@@ -89,8 +90,8 @@ class RemoteStore:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def insert(self, table: str, rows: pa.Table) -> None:
-        Puppet.ask(lambda: self._insert(table, rows))
+    def insert(self, table: str, rows: Rows) -> None:
+        Puppet.ask(lambda: self._insert(table, unpacked(rows)))
 
     def read(self, name: str, **parameters: Any) -> pl.DataFrame:
         found: pl.DataFrame = Puppet.ask(lambda: self._read(name, parameters))
