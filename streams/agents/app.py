@@ -32,7 +32,7 @@ CLOSE_S: Final = 1.0
 
 MOST_FETCH_BYTES: Final = 8 << 20
 FETCH_BYTES_OF_ALL: Final = 64 << 20
-"""Of one partition, and of all partitions of a topic together, which bounds the memory of a worker that owns them all."""
+"""Compressed, of one partition, and of all partitions of a topic together up to 64: bounds the memory of a worker that owns them all."""
 LEAST_FETCH_BYTES: Final = 1 << 20
 
 

@@ -128,7 +128,9 @@ class _Texts:
 
     @property
     def most_bytes(self) -> int:
-        return int(self.texts.views[:, 0].sum(dtype=np.int64)) + _LENGTH_BYTES * self.rows
+        sizes = self.texts.views[:, 0]
+        sizes = sizes[self.places] if self.rows < len(sizes) else sizes
+        return int(sizes.sum(dtype=np.int64)) + _LENGTH_BYTES * self.rows
 
     def write(self, out: Bytes, at: int) -> int:
         """Each behind its length."""

@@ -130,7 +130,8 @@ class Sink:
         table, packed = rows.to_arrow(compat_level=pl.CompatLevel.newest()), []
         for kept, months in _in_few_months(usage.frame["occurred_at"].to_numpy(), new):
             body, size = native(table, Buffers(0, 0), np.flatnonzero(kept), usage)
-            packed.append(Packed(rows.columns, body[:size], int(kept.sum()), months))
+            body.resize(size, refcheck=False)  # gives back the room that was not needed
+            packed.append(Packed(rows.columns, body, int(kept.sum()), months))
         return packed
 
     def write(self, flushes: Sequence[PartitionFlush]) -> None:
