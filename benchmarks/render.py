@@ -97,7 +97,7 @@ def _steps(steps: dict[str, float]) -> list[str]:
 
 def _spread(figures: dict[str, Any], name: str) -> str:
     runs = figures["runs"][name]
-    if not any(runs):  # a run whose progress came in one lump has no second half
+    if not figures[name]:  # runs whose progress came in one lump have no second half
         return "."
     return f"{figures[name]:,.0f}" + (f" ({min(runs):,.0f}-{max(runs):,.0f})" if len(runs) > 1 else "")
 
