@@ -46,7 +46,7 @@ MONTHLY: Final = {
 
 
 _BUFFERS: Final = 4, 512 << 20
-"""How many are used again, of what size at most: room for what rows might take, of which only what they do take is ever memory."""
+"""How many are used again, of what size at most."""
 
 
 @dataclass(frozen=True, slots=True)
