@@ -17,7 +17,7 @@ _GLIBC: Final = ((_ARENA_MAX, 1), (_TRIM_THRESHOLD, 1 << 30), (_MMAP_MAX, 0))
 _ENVIRONMENT: Final = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "NUMPY_MADVISE_HUGEPAGE": "0",  # a huge page is cleared whole, and most of our arrays have room that is never used
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:10000,muzzy_decay_ms:10000",  # the allocator of Polars
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",  # the allocator of Polars
     "POLARS_MAX_THREADS": "1",  # frames of a batch are too small to be worth waking a second thread for
 }
 

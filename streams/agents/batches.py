@@ -13,6 +13,7 @@ import numpy.typing as npt
 from aiokafka.errors import CorruptRecordException
 from faust.types import TP
 
+from streams.agents.answers import read_answers_in_place
 from streams.agents.record_batch import Found, RawRecords
 from streams.events.records import Records
 
@@ -128,4 +129,5 @@ def _chunk(begin: int, end: int, found: Found) -> Chunk:
 
 def read_fetches_as_chunks() -> None:
     """Make aiokafka's consumers of this process read chunks: its fetcher has no other seam for it."""
+    read_answers_in_place()
     fetching.MemoryRecords, fetching.PartitionRecords = RawRecords, ChunkedRecords

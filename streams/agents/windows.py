@@ -56,6 +56,9 @@ from streams.windows.watermark import InputWatermarks
 
 log = structlog.get_logger(__name__)
 
+MOST_WAITING = 50_000
+"""Rows of updates that wait for the end of their flush: together they cost a third of what they cost one fetch after the other."""
+
 STEP_EVERY_S = 2.0
 """Without a reason to step before. What a flush told is written once its throttle is open, which is looked at twenty times in this time."""
 
@@ -79,6 +82,8 @@ class Updates:
     stepped_offset: int = -1
     settled_positions: list[Position] = field(default_factory=list)
     updated: bool = False
+    waiting: defaultdict[bytes, list[pl.DataFrame]] = field(default_factory=lambda: defaultdict(list))
+    """Updates that are read and not in the engine yet, by kind."""
     busy: bool = False
     """An update is being applied or a step is under way: if it is abandoned, the engine cannot be used any more."""
 
@@ -237,8 +242,8 @@ class WindowAgent:
 
     @staticmethod
     def _apply(part: Updates, engine: WindowEngine, batch: Batch) -> bool:
-        """Apply the updates of a batch, those of panes and of actors together. Says whether watermarks came, which are the end of a flush."""
-        updates: defaultdict[bytes, list[pl.DataFrame]] = defaultdict(list)
+        """Take the updates of a batch, and apply what waits when it is all of a flush or enough. Says whether watermarks came, which end a flush."""
+        ended = False
         for value in batch.records:
             if not value:
                 continue
@@ -247,17 +252,26 @@ class WindowAgent:
             except ValueError as error:
                 log.warning("unreadable pane update skipped", partition=batch.tp.partition, error=str(error))
                 continue
-            updates[kind].append(frame)
-        for frame in updates[WATERMARKS]:
-            part.watermarks.merge(frame)
-        for kind, apply in ((PANES, engine.apply_panes), (ACTORS, engine.apply_actors)):
-            if updates[kind]:
-                apply(pl.concat([frame.select(COLUMNS[kind]) for frame in updates[kind]], how="vertical_relaxed"))
-        for frame in updates[BOOKINGS]:
-            engine.apply_bookings(frame)
-        part.updated |= any(updates[kind] for kind in (PANES, ACTORS, BOOKINGS))
+            if kind == WATERMARKS:
+                part.watermarks.merge(frame)
+                ended = True
+            else:
+                part.waiting[kind].append(frame)
+                part.updated = True
         part.next_offset = batch.end
-        return bool(updates[WATERMARKS])
+        if ended or sum(len(frame) for frames in part.waiting.values() for frame in frames) >= MOST_WAITING:
+            WindowAgent._apply_waiting(part, engine)
+        return ended
+
+    @staticmethod
+    def _apply_waiting(part: Updates, engine: WindowEngine) -> None:
+        """Bring the updates that wait into the engine, those of panes and of actors together."""
+        for kind, apply in ((PANES, engine.apply_panes), (ACTORS, engine.apply_actors)):
+            if frames := part.waiting[kind]:
+                apply(pl.concat([frame.select(COLUMNS[kind]) for frame in frames], how="vertical_relaxed"))
+        for frame in part.waiting[BOOKINGS]:
+            engine.apply_bookings(frame)
+        part.waiting.clear()
 
     async def run(self, consumer: Consumer) -> None:
         """Write what changed as soon as a flush has told all of it and its throttle is open; now and then what else there is."""
@@ -301,6 +315,8 @@ class WindowAgent:
             if part.next_offset != part.stepped_offset or engine.waiting:
                 part.busy = True
                 part.watermark = max(watermark, part.watermark)
+                if part.waiting:
+                    await self.context.compute(self._apply_waiting, part, engine)
                 await self._write(part, engine, now, alive)
                 stepped.append(part)
         if not stepped:

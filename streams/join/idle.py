@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.compiled import Number, compiled, given
+from streams.join.growth import grown
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int32]
@@ -46,7 +47,7 @@ class Idle:
         """Make room for rows up to this number."""
         links, stamps, total = self.order
         if len(links) <= rows:
-            links, stamps = (_grown(old, rows + 1) for old in (links, stamps))
+            links, stamps = (grown(old, len(old), rows + 1) for old in (links, stamps))
             self.order = Order(links, stamps, total)
 
     def touch(self, rows: Rows, watermark: int, cut: int) -> None:
@@ -59,12 +60,6 @@ class Idle:
         """Remove and return rows last touched before a watermark, and the oldest of too many; only what cut `stored` or an earlier one holds."""
         out = np.empty(self.order.total[0], np.int32)
         return out[: _take(self.order, before, stored, int(self.order.total[0]) - self._most, out)].copy()
-
-
-def _grown(old: Array, room: int) -> Array:
-    new = np.zeros((room, 2), old.dtype)
-    new[: len(old)] = old
-    return new
 
 
 @compiled

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from streams.compiled import Number, compiled, given
 from streams.events.texts import scrambled
+from streams.join.growth import grown
 
 Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int32]
@@ -63,9 +64,9 @@ class KeyTable:
         if needed > len(table.keys):
             room = max(2 * len(table.keys), needed)
             keys, free, touched, marks = (
-                _grown(old, begun, room) for old in (table.keys, table.free, table.touched, table.marks)
+                grown(old, begun, room) for old in (table.keys, table.free, table.touched, table.marks)
             )
-            self.columns = {name: _grown(old, begun, room) for name, old in self.columns.items()}
+            self.columns = {name: grown(old, begun, room) for name, old in self.columns.items()}
             table = self.table = Table(table.slots, keys, free, touched, marks, table.counts)
         if 2 * needed > len(table.slots):
             slots = np.zeros(1 << (2 * needed - 1).bit_length(), np.int32)
@@ -114,12 +115,6 @@ class KeyTable:
         table.marks[rows] = 0
         table.counts[TOUCHED] = 0
         return rows
-
-
-def _grown(old: Array, used: int, room: int) -> Array:
-    new = np.zeros((room, *old.shape[1:]), old.dtype)
-    new[:used] = old[:used]
-    return new
 
 
 @compiled

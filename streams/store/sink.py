@@ -32,6 +32,9 @@ from streams.store.rows import (
     raw_rows,
 )
 
+ENOUGH_ROWS: Final = 50_000
+"""Packed rows of one batch that are worth an insert of their own: to bring them together with others would copy all."""
+
 MAX_PARTITIONS_PER_INSERT: Final = 50
 """ClickHouse refuses an insert that touches more than 100 partitions of a table; half of it leaves room for another setting."""
 
@@ -80,31 +83,24 @@ class ClickHouseInserts:
         self._client, self._buffers = client, Buffers(*_BUFFERS)
 
     def insert(self, table: str, rows: Rows) -> None:
-        codec = self._client.write_compression
-        if isinstance(rows, pa.Table) and not is_flat(rows):
-            self._send(table, rows.schema.names, _arrow_file(rows, codec), "Arrow", None)
-            return
-        if isinstance(rows, pa.Table):
-            columns, (buffer, size) = rows.schema.names, native(rows, self._buffers)
+        if isinstance(rows, list):
+            body = rows[0].body if len(rows) == 1 else np.concatenate([one.body for one in rows])
+            self._send_native(table, rows[0].columns, body)
+        elif is_flat(rows):
+            buffer, size = native(rows, self._buffers)
+            try:
+                self._send_native(table, rows.schema.names, buffer[:size])
+            finally:
+                self._buffers.give_back(buffer)
         else:
-            columns, (buffer, size) = rows[0].columns, _joined(rows, self._buffers)
-        try:
-            body: Any = buffer[:size].data
-            body = pa.compress(body, codec) if codec else body
-            self._send(table, columns, body, "Native", codec)
-        finally:
-            self._buffers.give_back(buffer)
+            self._send(table, rows.schema.names, _arrow_file(rows, self._client.write_compression), "Arrow", None)
+
+    def _send_native(self, table: str, columns: list[str], body: Bytes) -> None:
+        codec = self._client.write_compression
+        self._send(table, columns, pa.compress(body.data, codec) if codec else body.data, "Native", codec)
 
     def _send(self, table: str, columns: list[str], body: Any, form: str, compression: str | None) -> None:
         self._client.raw_insert(table, columns, body, settings=_SETTINGS, fmt=form, compression=compression)
-
-
-def _joined(packed: list[Packed], buffers: Buffers) -> tuple[Bytes, int]:
-    """One after the other, in a buffer that is to be given back."""
-    size = sum(len(one.body) for one in packed)
-    buffer = buffers.take(size)
-    np.concatenate([one.body for one in packed], out=buffer[:size])
-    return buffer, size
 
 
 def _arrow_file(rows: pa.Table, compression: Any) -> pa.Buffer:
@@ -190,10 +186,11 @@ def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, Ro
 
 
 def _inserts(packed: list[Packed]) -> Iterator[list[Packed]]:
-    """Packed rows as inserts that touch few partitions each."""
+    """Packed rows as inserts that touch few partitions each; those of few batches together."""
     together: list[Packed] = []
     for one in sorted(packed, key=lambda one: one.months):
-        if together and one.months[1] - together[0].months[0] >= MAX_PARTITIONS_PER_INSERT:
+        far = bool(together) and one.months[1] - together[0].months[0] >= MAX_PARTITIONS_PER_INSERT
+        if far or (together and max(len(one), sum(map(len, together))) >= ENOUGH_ROWS):
             yield together
             together = []
         together.append(one)

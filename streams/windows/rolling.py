@@ -69,7 +69,8 @@ class RunningSums:
     def __init__(self, groups: Ints, buckets: Ints, values: Ints, measures: int) -> None:
         """Rows in ascending order of bucket, repetitions allowed; of the columns of `values` the first `measures` are summed."""
         groups = given(groups)
-        self.keys, self._sums = np.empty(len(groups), np.int64), np.zeros((len(groups) + 1, measures), np.int64)
+        self.keys, self._sums = np.empty(len(groups), np.int64), np.empty((len(groups) + 1, measures), np.int64)
+        self._sums[0] = 0
         _running(
             groups, given(buckets), given(values), _sorted_by(groups, _in_order(len(groups))), self.keys, self._sums
         )

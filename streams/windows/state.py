@@ -109,8 +109,8 @@ class PaneState:
                 sums.forget(before // slide)
         self._bookings.forget(before)
         longest = self.actors[-1]
-        rows = [owners for _, owners, _ in longest.gather(longest.between(None, _LAST))]
-        present = {number for owners in rows for number in np.unique(owners & _ACTOR).tolist()}
+        owners, _, _ = longest.copy(longest.between(None, _LAST))
+        present = set(np.unique(owners & _ACTOR).tolist())
         self._actor_numbers = {actor: number for actor, number in self._actor_numbers.items() if number in present}
 
     def __len__(self) -> int:
@@ -184,16 +184,8 @@ def _changed(series: Ints, panes: Ints, changes: Ints) -> Mask:
 
 
 def _gathered(sums: Buckets, buckets: list[int], chosen: Mask | None, shift: int) -> Rows:
-    owners: list[Ints] = [_NONE]
-    at: list[Ints] = [_NONE]
-    values: list[Ints] = [np.zeros((0, sums.width), np.int64)]
-    for bucket, found, rows in sums.gather(buckets):
-        if chosen is not None:
-            kept = chosen[found >> shift]
-            owners.append(found[kept])
-            values.append(rows[kept])
-        else:
-            owners.append(found)
-            values.append(rows)
-        at.append(np.full(len(owners[-1]), bucket))
-    return np.concatenate(owners), np.concatenate(at), np.concatenate(values)
+    owners, at, values = sums.copy(buckets)
+    if chosen is None:
+        return owners, at, values
+    kept = chosen[owners >> shift]
+    return owners[kept], at[kept], values[kept]
