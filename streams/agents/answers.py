@@ -24,7 +24,7 @@ class AnswerProtocol(connections.AIOKafkaProtocol, asyncio.BufferedProtocol):  #
     def __init__(self, closed: Any, reader: asyncio.StreamReader, **options: Any) -> None:
         super().__init__(closed, reader, **options)
         self._reader: Any = reader
-        self._read_small, reader.readexactly = reader.readexactly, self._read  # type: ignore[method-assign]
+        self._read_small, self._reader.readexactly = self._reader.readexactly, self._read
         self._small = memoryview(bytearray(LARGE))
         self._answer: memoryview | None = None
         self._filled = 0
@@ -49,11 +49,11 @@ class AnswerProtocol(connections.AIOKafkaProtocol, asyncio.BufferedProtocol):  #
         arrived = len(reader._buffer)  # noqa: SLF001 - what came with the length of the answer
         if length < LARGE or arrived >= length:
             return await self._read_small(length)
-        answer = memoryview(np.empty(length, np.uint8)).cast("B")  # not zeros first, as a bytearray would be
+        answer = np.empty(length, np.uint8).data  # not zeros first, as a bytearray would be
         answer[:arrived] = await self._read_small(arrived)
         self._answer, self._filled = answer, arrived
         try:
-            while self._answer is not None:
+            while self._filled < length:
                 if reader.at_eof():
                     raise asyncio.IncompleteReadError(bytes(answer[: self._filled]), length)
                 await reader._wait_for_data("readexactly")  # noqa: SLF001 - raises what ended the connection
@@ -78,4 +78,6 @@ class Answer:
 def read_answers_in_place() -> None:
     """Make aiokafka's connections of this process read so: they have no other seam for it."""
     connections.AIOKafkaProtocol = AnswerProtocol
-    connections.io = SimpleNamespace(BytesIO=lambda data: Answer(data) if isinstance(data, memoryview) else io.BytesIO(data))
+    connections.io = SimpleNamespace(
+        BytesIO=lambda data: Answer(data) if isinstance(data, memoryview) else io.BytesIO(data)
+    )

@@ -15,6 +15,7 @@ from streams.agents.record_batch import RawRecords
 from streams.config import ITEMS_TOPIC, USAGE_TOPIC
 from streams.events.decode import decode
 from streams.events.keys import partition_of
+from streams.events.texts import xxhash64_of
 from streams.events.usage import UsageEvent
 from streams.events.work_item import WorkItemEvent
 from streams.join.flush import BOOKING_SCHEMA
@@ -64,6 +65,7 @@ def prepare_loops() -> None:
         here = partition_of(usage.key, 2)
         frame = decode(topic, found.records, found.offsets, now, partition=here, partitions=2).frame
         (state.apply_usage if topic == USAGE_TOPIC else state.apply_items)(frame)
+        xxhash64_of(found.records)
         native(frame.select("tenant", "event_id").to_arrow(compat_level=pl.CompatLevel.newest()), Buffers(0, 0))
     cut = state.cut()
     state.settle(state.watermark + 3 * DAY_US, state.watermark, cut.number)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from streams.compiled import Number, compiled, given
 from streams.events.avro import INLINE_BYTES, short_word, word
+from streams.events.records import Records
 
 Array = npt.NDArray[Any]
 Hashes = npt.NDArray[np.uint64]
@@ -250,6 +251,19 @@ def xxhash64(column: Texts) -> Hashes:
     out = np.empty(len(column.views), np.uint64)
     _xxhash64s(column.views, given(column.views.reshape(-1).view(np.uint8)), column.data, out)
     return out
+
+
+def xxhash64_of(records: Records) -> Hashes:
+    """xxHash64 of the bytes of each record; of a null record that of no bytes."""
+    out = np.empty(len(records), np.uint64)
+    _xxhash64_slices(records.buffer, given(records.starts), given(records.stops), out)
+    return out
+
+
+@compiled
+def _xxhash64_slices(data: Array, starts: Array, stops: Array, out: Array) -> None:
+    for i in range(len(starts)):
+        out[i] = _xxhash64(data, np.uint64(starts[i]), np.uint64(max(stops[i] - starts[i], 0)))
 
 
 @compiled

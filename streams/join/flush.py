@@ -8,10 +8,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import polars as pl
-import xxhash
 
 from streams.events.dead_letter import DeadLetter
 from streams.events.records import Records
+from streams.events.texts import xxhash64_of
 from streams.join.input import Input
 from streams.join.partition import JoinPartition, Touched
 from streams.windows.measures import OUTCOME_MEASURES
@@ -49,9 +49,9 @@ class Duplicates:
             return None
         rows = frame.select("offset", "appended_at", "tenant", "event_id")[np.flatnonzero(~new)]
         places = np.searchsorted(offsets, rows["offset"].to_numpy())
-        hashes = [xxhash.xxh64_intdigest(records[int(place)] or b"") for place in places]
+        hashes = xxhash64_of(records.take(places))
         own = rows.with_columns(pl.col("tenant", "event_id") + "")  # texts of their own: few, of a large buffer
-        return cls(topic, own.with_columns(content_hash=pl.Series(hashes, dtype=pl.UInt64)))
+        return cls(topic, own.with_columns(content_hash=pl.Series(hashes)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Source of every rule: VALUE.md §3, §8 and the table of DESIGN.md §5. A pure f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -344,9 +344,9 @@ class _Fold:
         out.work_class = "excluded" if match.container or self.evidence else match.work_class
 
 
-def counts_usage(events: Iterable[ItemEvent]) -> bool:
-    """Whether the outcome of an item with these events may depend on its usage: it was completed or canceled at some time."""
-    return any(_state_after(event) in ("completed", "canceled") for event in events)
+def counts_usage(event: ItemEvent) -> bool:
+    """Whether after this event the outcome of an item may depend on its usage: it was completed or canceled."""
+    return _state_after(event) in ("completed", "canceled")
 
 
 def _state_after(event: ItemEvent) -> str | None:

@@ -154,7 +154,7 @@ class JoinPartition:
         rows = self._place(names)
         for row, (_, _, history, booked, _) in zip(rows.tolist(), items, strict=True):
             self._states[row] = ItemState(sorted(history), booked)
-        self._memory.items["with_outcome"][rows] = [counts_usage(history) for _, _, history, _, _ in items]
+        self._memory.items["with_outcome"][rows] = [any(map(counts_usage, history)) for _, _, history, _, _ in items]
         # What a stored item has left since it was booked as stored must be marked: the bookings of now count besides those.
         doubtful = rows[np.array([not trusted for *_, trusted in items], np.bool_)]
         stored = {row: self._states[row].booked for row in doubtful.tolist()}
@@ -222,11 +222,12 @@ class JoinPartition:
         new = self.dedup.items.add(event_ids(batch), times)
         self._count(self.items, new, times)
         events = batch if new.all() else batch.filter(new)
-        rows = self._place(events)
+        rows, with_outcome = self._place(events), list[int]()
         for row, (_, _, event) in zip(rows.tolist(), item_events(events), strict=True):
             insort(self._state(row).history, event)
-            if counts_usage((event,)):
-                self._memory.items["with_outcome"][row] = 1
+            if counts_usage(event):
+                with_outcome.append(row)
+        self._memory.items["with_outcome"][with_outcome] = 1
         self._memory.items.touch(rows)
         return pl.Series(new)
 
@@ -319,6 +320,7 @@ class JoinPartition:
             begin = end
 
 
+_LABELS: Final = ItemEvent._fields.index("labels")
 NO_AMOUNTS: Final = (0,) * len(OUTCOME_MEASURES)
 
 
@@ -336,8 +338,10 @@ def item_keys(frame: pl.DataFrame) -> Hashes:
 
 def item_events(frame: pl.DataFrame) -> list[tuple[str, str, ItemEvent]]:
     """(tenant, work_item_id, event) of each row of decoded work-item events."""
-    columns = frame.select("tenant", "work_item_id", *ItemEvent._fields)
-    return [(tenant, item, item_event(values)) for tenant, item, *values in columns.iter_rows()]
+    columns = [frame[name].to_list() for name in ItemEvent._fields]
+    columns[_LABELS] = list(map(tuple, columns[_LABELS]))
+    events = map(ItemEvent._make, zip(*columns, strict=True))
+    return list(zip(frame["tenant"].to_list(), frame["work_item_id"].to_list(), events, strict=True))
 
 
 def item_event(values: Sequence[Any]) -> ItemEvent:
