@@ -21,10 +21,10 @@ LARGE: Final = 1 << 16
 class AnswerProtocol(connections.AIOKafkaProtocol, asyncio.BufferedProtocol):  # type: ignore[misc]
     """A connection's protocol; its reader waits for one answer after the other."""
 
-    def __init__(self, closed: Any, reader: asyncio.StreamReader, **options: Any) -> None:
+    def __init__(self, closed: Any, reader: Any, **options: Any) -> None:
         super().__init__(closed, reader, **options)
-        self._reader: Any = reader
-        self._read_small, self._reader.readexactly = self._reader.readexactly, self._read
+        self._reader = reader
+        self._read_small, reader.readexactly = reader.readexactly, self._read
         self._small = memoryview(bytearray(LARGE))
         self._answer: memoryview | None = None
         self._filled = 0
@@ -48,8 +48,9 @@ class AnswerProtocol(connections.AIOKafkaProtocol, asyncio.BufferedProtocol):  #
         reader = self._reader
         arrived = len(reader._buffer)  # noqa: SLF001 - what came with the length of the answer
         if length < LARGE or arrived >= length:
-            return await self._read_small(length)
-        answer = np.empty(length, np.uint8).data  # not zeros first, as a bytearray would be
+            small: bytes = await self._read_small(length)
+            return small
+        answer: memoryview = np.empty(length, np.uint8).data  # not zeros first, as a bytearray would be
         answer[:arrived] = await self._read_small(arrived)
         self._answer, self._filled = answer, arrived
         try:

@@ -35,6 +35,7 @@ class Groups:
         self._groups: dict[tuple[str, ...], int] = {}
         self._rows: list[list[int]] = []
         self._plain: list[int] = []
+        self._plain_of: Ints = np.zeros(0, np.int64)
         self._table: Ints = np.zeros((0, len(COLUMNS)), np.int64)
         self._names = pl.DataFrame()
 
@@ -69,7 +70,9 @@ class Groups:
     @property
     def plain(self) -> Ints:
         """For each group, the one whose contributors it takes: itself, or its like without work class."""
-        return np.array(self._plain, np.int64)
+        if len(self._plain_of) < len(self._plain):
+            self._plain_of = np.array(self._plain, np.int64)
+        return self._plain_of
 
     def names(self, groups: Ints) -> pl.DataFrame:
         """Grouping and dimensions of groups."""
