@@ -49,7 +49,7 @@ CURVES: Final = (
         {**_JOIN, "repeats_us": "repeats"},
         ("us",),
         "A repeat is decoded like any record and found by the one look that a new identity needs, too; then it adds nothing, but its content is hashed "
-        "and it leaves a row in `duplicates`, one record at a time.",
+        "and it leaves a row in `duplicates`.",
         duplicates,
         "steps",
     ),

@@ -1,7 +1,7 @@
 """How the answer to a fetch arrives: from the socket straight into one buffer of its length, and from there as slices.
 
 aiokafka 0.14 reads through a buffer that grows while it fills, copies all of it, and copies the part of each partition: four times the bytes of
-a fetch, mostly in fresh pages, which was an eighth of a worker's CPU time (docs/decisions/0014). Shorter answers go its way.
+a fetch, mostly in fresh pages, which was an eighth of a worker's CPU time (docs/decisions/0021). Shorter answers go its way.
 """
 
 from __future__ import annotations
@@ -25,9 +25,20 @@ class AnswerProtocol(connections.AIOKafkaProtocol, asyncio.BufferedProtocol):  #
         super().__init__(closed, reader, **options)
         self._reader = reader
         self._read_small, reader.readexactly = reader.readexactly, self._read
-        self._small = memoryview(bytearray(LARGE))
+        self._small = memoryview(b"")
         self._answer: memoryview | None = None
         self._filled = 0
+
+    def connection_made(self, transport: Any) -> None:
+        """The broker is there: only now is memory worth taking, since a worker tries for as long as one is away."""
+        self._small = memoryview(bytearray(LARGE))
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give up the memory, and the cycle with the reader, for which the collector would come late."""
+        super().connection_lost(exc)
+        self._small = memoryview(b"")
+        vars(self._reader).pop("readexactly", None)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the socket writes to: the large answer that is waited for, or what is then given to aiokafka's reader."""

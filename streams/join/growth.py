@@ -15,11 +15,18 @@ MAPPED: Final = 1 << 20
 
 
 def grown(old: Array, used: int, room: int) -> Array:
-    """The first `used` rows in an array with room for more, which are zeros and take memory only where they are written to."""
+    """The first `used` rows in an array with room for more, which are zeros and take memory only where they are written to.
+
+    Raises MemoryError.
+    """
     shape, size = (room, *old.shape[1:]), room * old.itemsize * int(np.prod(old.shape[1:]))
     if size < MAPPED:
         new = np.zeros(shape, old.dtype)
     else:
-        new = np.frombuffer(mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS), old.dtype).reshape(shape)
+        try:
+            pages = mmap(-1, size, flags=MAP_PRIVATE | MAP_ANONYMOUS)
+        except OSError as error:
+            raise MemoryError(f"no room for {size:,} bytes") from error
+        new = np.frombuffer(pages, old.dtype).reshape(shape)
     new[:used] = old[:used]
     return new

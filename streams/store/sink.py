@@ -188,7 +188,7 @@ def _parts(table: str, frames: Sequence[pl.DataFrame]) -> Iterator[tuple[str, Ro
 def _inserts(packed: list[Packed]) -> Iterator[list[Packed]]:
     """Packed rows as inserts that touch few partitions each; those of few batches together."""
     together: list[Packed] = []
-    for one in sorted(packed, key=lambda one: one.months):
+    for one in sorted(packed, key=lambda one: (one.months, len(one))):
         far = bool(together) and one.months[1] - together[0].months[0] >= MAX_PARTITIONS_PER_INSERT
         if far or (together and max(len(one), sum(map(len, together))) >= ENOUGH_ROWS):
             yield together

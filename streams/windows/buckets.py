@@ -12,7 +12,7 @@ from streams.windows.rolling import Ints
 
 BEGIN, ROWS, ROOM = 0, 1, 2
 """What is known of a bucket: its first place, how many rows it holds, and how many it has room for."""
-_LEAST_ROOM: Final = 8
+_LEAST_ROOM: Final = 2
 
 
 class Buckets:
@@ -48,10 +48,15 @@ class Buckets:
         return buckets, owners, values
 
     def replace(self, buckets: Ints, owners: Ints, values: Ints) -> Ints:
-        """Put rows of values in the place of what was there, if anything; (bucket, owner) must not repeat. Returns new - old by row."""
+        """Put rows of values in the place of what was there, if anything; Returns new - old by row.
+
+        Raises ValueError when a (bucket, owner) repeats.
+        """
         order = np.lexsort((owners, buckets))
-        sorted_changes = values[order]
-        self._put(buckets[order], owners[order], sorted_changes, replace=True)
+        buckets, owners, sorted_changes = buckets[order], owners[order], values[order]
+        if ((buckets[1:] == buckets[:-1]) & (owners[1:] == owners[:-1])).any():
+            raise ValueError("an owner stands twice in a bucket")
+        self._put(buckets, owners, sorted_changes, replace=True)
         changes = np.empty_like(values)
         changes[order] = sorted_changes
         return changes

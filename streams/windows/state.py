@@ -3,7 +3,7 @@
 Usage sums are kept per input partition in the shortest slide, because an update replaces one partition's share; longer slides hold the sums
 over all partitions. What is kept is bounded by time: `forget` drops the buckets before a pane, the actors that appear in no later one, and
 the items without a later booking. Updates of earlier panes then only say which windows must be made from the store again (cold.py). A pane
-row takes about 200 bytes. Only names grow for ever: a series once seen keeps its number and its groups.
+row takes about 200 bytes, up to 300 with the room for more. Only names grow for ever: a series once seen keeps its number and its groups.
 
 Updates and stored rows carry the version of the flush that wrote them. An update older than what is held changes nothing, because a worker
 that lost its partition may publish its last flush after the next owner has published newer ones. But its places count as touched: a state

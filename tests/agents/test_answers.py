@@ -92,6 +92,25 @@ def test_what_is_read_of_an_answer(length: int) -> None:
         schema.decode(Answer(memoryview(data)[:-1]))
 
 
+def test_a_lost_connection_holds_no_memory() -> None:
+    async def lost() -> tuple[AnswerProtocol, asyncio.StreamReader]:
+        loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+        reader = asyncio.StreamReader(loop=loop)
+        protocol = AnswerProtocol(closed := loop.create_future(), reader, loop=loop)
+        transport, _ = await loop.create_connection(lambda: protocol, *server.sockets[0].getsockname())
+        assert len(protocol.get_buffer(-1)) == LARGE
+        transport.close()
+        await closed
+        server.close()
+        await server.wait_closed()
+        return protocol, reader
+
+    protocol, reader = asyncio.run(lost())
+    assert len(protocol.get_buffer(-1)) == 0
+    assert "readexactly" not in vars(reader)
+
+
 def test_connections_of_this_process_read_so() -> None:
     read_answers_in_place()
     assert connections.AIOKafkaProtocol is AnswerProtocol

@@ -15,7 +15,7 @@ from streams.events.text_columns import TextColumns
 from streams.join.flush import FlushBuffer, PartitionFlush
 from streams.join.partition import JoinPartition
 from streams.store.client import Client
-from streams.store.sink import MAX_PARTITIONS_PER_INSERT, ClickHouseInserts, Packed, Sink
+from streams.store.sink import ENOUGH_ROWS, MAX_PARTITIONS_PER_INSERT, ClickHouseInserts, Packed, Sink, _inserts
 from streams.value.prices import PriceBook
 from streams.value.rules import Rules
 from streams.windows.measures import DAY_US
@@ -48,6 +48,15 @@ def stored(client: Client, flush: PartitionFlush) -> list[tuple[Any, ...]]:
         sink.insert(table, rows)
     found: list[tuple[Any, ...]] = client.query("SELECT * FROM usage_events ORDER BY koff").result_rows
     return found
+
+
+@pytest.mark.parametrize(
+    ("sizes", "inserts"),
+    [((10, 20, 30), [60]), ((ENOUGH_ROWS, 10, ENOUGH_ROWS + 1, 10), [20, ENOUGH_ROWS, ENOUGH_ROWS + 1]), ((5,), [5])],
+)
+def test_rows_of_small_batches_are_inserted_together(sizes: tuple[int, ...], inserts: list[int]) -> None:
+    packed = [Packed(["a"], np.zeros(0, np.uint8), rows, (600, 601)) for rows in sizes]
+    assert [sum(map(len, together)) for together in _inserts(packed)] == inserts
 
 
 def months_of(packed: list[Packed]) -> int:

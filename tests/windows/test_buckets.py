@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,6 +57,13 @@ def test_sums_by_bucket_and_owner(batches: list[tuple[str, list[tuple[int, int, 
         assert changes[:, 0].tolist() == [value - naive.get((bucket, owner), 0) for bucket, owner, value in distinct]
         naive.update({(bucket, owner): value for bucket, owner, value in distinct})
     assert contents(sums) == naive
+
+
+def test_a_row_that_would_be_put_twice_is_refused() -> None:
+    sums = Buckets(1)
+    with pytest.raises(ValueError, match="twice"):
+        sums.replace(*columns([(1, 1, 1), (2, 1, 1), (1, 1, 2)]))
+    assert len(sums) == 0
 
 
 @settings(deadline=None)
