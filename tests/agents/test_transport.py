@@ -104,7 +104,10 @@ async def topic(broker_address: str) -> str:
     """A topic of two partitions with 200 record batches of 10 records each, 1 kB a record."""
     name = f"t-{uuid4().hex}"
     client = KafkaAdminClient(bootstrap_servers=broker_address)
-    client.create_topics({name: {"num_partitions": 2, "replication_factor": 1}}, wait_for_metadata=True)
+    configs = {"retention.ms": "-1"}  # the records are years old, and a broker looks every five minutes
+    client.create_topics(
+        {name: {"num_partitions": 2, "replication_factor": 1, "configs": configs}}, wait_for_metadata=True
+    )
     client.close()
     producer = AIOKafkaProducer(bootstrap_servers=broker_address)
     await producer.start()
