@@ -48,7 +48,7 @@ class Buckets:
         return buckets, owners, values
 
     def replace(self, buckets: Ints, owners: Ints, values: Ints) -> Ints:
-        """Put rows of values in the place of what was there, if anything; Returns new - old by row.
+        """Put rows of values in the place of what was there, if anything. Returns new - old by row.
 
         Raises ValueError when a (bucket, owner) repeats.
         """
