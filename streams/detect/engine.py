@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import polars as pl
 
@@ -152,14 +152,14 @@ class AlertEngine:
             changes += self._ended_with_rules(size, end)
             windows = arriving.pop(end, {})
             live = any(not window.backfill for window in windows.values())
-            absent = self._history.groups(size) if any(rule.judges_absence for rule in rules) and windows else ()
+            absent = self._absent(rules, end) if windows else ()
             for group in sorted(with_alert.union(windows, absent)):
                 window = windows.get(group)
                 before = self._before(size, group, end)
                 now = before.calm(Observed._make(window.values) if window else NOTHING)
                 of_group = self._rules(group)
                 for rule in (of_group[rule.name] for rule in rules):
-                    if window is None and not rule.judges_absence and (rule.name, group) not in self._open:
+                    if window is None and not rule.absence_us and (rule.name, group) not in self._open:
                         continue
                     change = self._judge(rule, before, now, live=live and not (window and window.backfill))
                     if change is not None:
@@ -168,6 +168,13 @@ class AlertEngine:
                 if window is not None:
                     self._history.put(Row(size, end, group, window.backfill, tuple(enumerate(window.values))))
             after_us = end
+
+    def _absent(self, rules: Sequence[AlertRule], end_us: int) -> Iterator[Group]:
+        """Teams for whom a window that ends then may begin an alert by not being there."""
+        names = [rule.name for rule in rules if rule.absence_us]
+        for group, latest in self._history.recent.latest() if names else ():
+            if any(end_us - latest <= self._rules(group)[name].absence_us for name in names):
+                yield group
 
     def _rules(self, group: Group) -> Mapping[str, AlertRule]:
         if group not in self._rules_of:
@@ -272,7 +279,7 @@ class AlertEngine:
 
     def _rests(self, rule: AlertRule, group: Group, end_us: int) -> bool:
         """Whether the rule begins nothing, because the window ends on a holiday of the team or, for a ticket, is half of one."""
-        if rule.judges_absence:
+        if rule.absence_us:
             return self._off(group, end_us)
         return rule.kind == "ticket" and self._off(group, end_us, DAY_US // 2)
 

@@ -10,7 +10,7 @@ from typing import Final
 from streams.detect.history import Before, Span
 from streams.detect.observed import Observed
 from streams.detect.rule import AlertRule, Usual
-from streams.detect.silence import PANE_US, Pauses, faded_per_mille, pauses, silent_panes
+from streams.detect.silence import MOST_SILENT_US, PANE_US, Pauses, faded_per_mille, pauses
 from streams.detect.words import duration
 from streams.windows.measures import DAY_US, HOUR_US
 
@@ -18,6 +18,7 @@ LEAST_DAYS: Final = 8
 """Of the four weeks before, on which the team was at work at this time: with fewer nothing is usual."""
 LATER_US: Final = 3 * HOUR_US
 """Of a silence that lasts longer even more must be missed."""
+FOREVER_US: Final = 1 << 62
 _WEEKS: Final = range(1, 5)
 
 
@@ -41,8 +42,11 @@ class FeedSilent(AlertRule):
     longest_us: int
 
     name, size, kind, unit = "feed_silent", "1h", "page", "milli_requests"
-    judges_absence = True
     looks = True
+
+    @property
+    def absence_us(self) -> int:
+        return self.longest_us if self.longest_us < MOST_SILENT_US else FOREVER_US
 
     def figure(self, now: Observed) -> int:
         return 0 if now.silent_us else 1000 * now.requests
@@ -56,7 +60,7 @@ class FeedSilent(AlertRule):
     def look(self, now: Observed, before: Before, without: Sequence[Span]) -> Observed:
         if now.requests > before.requests(before.end_us - PANE_US):
             return now
-        silent = silent_panes(lambda count: before.recent(now.requests, count), -(-self.shortest_us // PANE_US))
+        silent = before.silent_panes(now.requests, -(-self.shortest_us // PANE_US))
         return now._replace(silent_us=silent * PANE_US)
 
     def usual(self, now: Observed, before: Before, without: Sequence[Span]) -> Usual | None:

@@ -7,12 +7,12 @@ A window that is not there counts as empty, so an idle team costs no memory.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from typing import Final
 
 from streams.detect.observed import COMPLETED, NOTHING, REQUESTS, SIZE_US, Group, Observed, Row
-from streams.detect.silence import PANE_US, RECENT, Counts, Recent
+from streams.detect.silence import PANE_US, RECENT, Counts, Recent, silent_panes
 from streams.windows.measures import DAY_US, HOUR_US
 
 STEP_US: Final = {"1h": HOUR_US, "24h": 6 * HOUR_US, "7d": 6 * HOUR_US}
@@ -91,11 +91,13 @@ class Before:
         """Of the 1h window that ended then, at any end of the last eight days."""
         return self._history.recent.at(self.group, end_us)
 
-    def recent(self, requests: int, count: int = RECENT) -> Counts:
-        """Requests of the last `count` 1h windows, the oldest first: those before this one, and this one with `requests`."""
-        found = self._history.recent.before(self.group, self.end_us + PANE_US, count)
-        found[-1] = requests
-        return found
+    def recent(self, requests: int) -> Counts:
+        """Requests of the last RECENT 1h windows, the oldest first: those before this one, and this one with `requests`."""
+        return self._history.recent.upto(self.group, self.end_us, requests, RECENT)
+
+    def silent_panes(self, requests: int, least: int) -> int:
+        """Panes without requests up to the end of this window, which has these; 0 if they are fewer than `least`, or it cannot be told."""
+        return silent_panes(self._history.recent, self.group, self.end_us, requests, least)
 
     def requests_between(self, begin_us: int, end_us: int) -> int:
         """About the requests of a stretch of time, from windows at full hours."""
@@ -122,10 +124,6 @@ class History:
             for position, value in row.values:
                 if position == REQUESTS:
                     self.recent.put(row.group, row.end_us, value)
-
-    def groups(self, size: str) -> Iterable[Group]:
-        """Groups with windows of this size."""
-        return [group for of, group in self._kept if of == size]
 
     def at(self, size: str, group: Group, end_us: int) -> Observed:
         """The window of a group with this sampled end."""

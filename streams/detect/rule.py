@@ -35,12 +35,15 @@ class AlertRule(ABC):
     size: ClassVar[str]
     kind: ClassVar[Kind]
     unit: ClassVar[Unit]
-    judges_absence: ClassVar[bool] = False
-    """Whether a window that is not there may begin an alert."""
     looks: ClassVar[bool] = False
     """Whether it looks at the last days of a window, too."""
     joins: ClassVar[str] = ""
     """A rule whose alert says it already: none of its own for a team's window in which that one fired."""
+
+    @property
+    def absence_us(self) -> int:
+        """For so long after a team's last window with requests one that is not there may begin an alert; 0: never."""
+        return 0
 
     @abstractmethod
     def figure(self, now: Observed) -> int | None:

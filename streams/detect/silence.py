@@ -8,7 +8,7 @@ empty once, at night at the latest. If one never was, the panes do not sum to th
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -25,6 +25,8 @@ RECENT: Final = 8 * DAY_US // PANE_US
 """Windows that are kept: a week tells how long a team's pauses are, a day more holds its last weekend whole."""
 LEAST_PAUSES: Final = 6
 _A_DAY: Final = DAY_US // PANE_US
+MOST_SILENT_US: Final = (PANES - 1 + _A_DAY) * PANE_US
+"""As long as a silence can be told."""
 
 
 class Recent:
@@ -32,6 +34,8 @@ class Recent:
 
     def __init__(self) -> None:
         self._days: dict[Group, dict[int, array[int]]] = {}
+        self._latest: dict[Group, int] = {}
+        """The last end with requests; a revision may have emptied that window."""
 
     def put(self, group: Group, end_us: int, requests: int) -> None:
         day, slot = divmod(end_us // PANE_US, _A_DAY)
@@ -39,6 +43,8 @@ class Recent:
         if day not in days:
             days[day] = array("q", bytes(8 * _A_DAY))
         days[day][slot] = requests
+        if requests:
+            self._latest[group] = max(end_us, self._latest.get(group, 0))
 
     def at(self, group: Group, end_us: int) -> int:
         day, slot = divmod(end_us // PANE_US, _A_DAY)
@@ -56,6 +62,25 @@ class Recent:
                 found[begin - first : end - first] = days[day][begin - day * _A_DAY : end - day * _A_DAY]
         return found
 
+    def upto(self, group: Group, end_us: int, requests: int, count: int) -> Counts:
+        """Likewise, but the newest is the one that ends then, with these requests."""
+        found = self.before(group, end_us + PANE_US, count)
+        found[-1] = requests
+        return found
+
+    def empty_before(self, group: Group, end_us: int) -> int:
+        """How many windows before the one that ends then are empty; of a day's, that one included."""
+        latest = self._latest.get(group)
+        if latest is None:
+            return _A_DAY - 1
+        if latest < end_us and self.at(group, latest):  # the usual case: no other window needs a look
+            return min((end_us - latest) // PANE_US, _A_DAY) - 1
+        return _zeros(self.before(group, end_us, _A_DAY - 1))
+
+    def latest(self) -> Iterable[tuple[Group, int]]:
+        """Groups with requests, and the end of the last window that had some when it came."""
+        return self._latest.items()
+
     def forget(self, before_us: int) -> None:
         """Drop the days that end before that."""
         for group in list(self._days):
@@ -64,6 +89,7 @@ class Recent:
             }
             if not self._days[group]:
                 del self._days[group]
+                self._latest.pop(group, None)
 
 
 def panes(windows: Counts) -> Counts | None:
@@ -75,17 +101,17 @@ def panes(windows: Counts) -> Counts | None:
     return found if found[-PANES:].sum() == windows[-1] else None
 
 
-def silent_panes(recent: Callable[[int], Counts], least: int) -> int:
-    """Panes without requests up to a window's end; 0 if they are fewer than `least`, or it cannot be told.
+def silent_panes(recent: Recent, group: Group, end_us: int, requests: int, least: int) -> int:
+    """Panes without requests up to the end of a window with these requests; 0 if they are fewer than `least`, or it cannot be told.
 
-    `recent`: so many windows up to this one. Of whole silent hours those of a day are counted.
+    Of whole silent hours those of a day are counted.
     """
-    windows = recent(_A_DAY)
-    if not windows[-1]:
-        return PANES - 1 + _zeros(windows)
-    if (windows[-least - 1 : -1] < windows[-least:]).any():  # in silence a window can only lose
+    if not requests:
+        return PANES + recent.empty_before(group, end_us)
+    windows = recent.upto(group, end_us, requests, least + 1)
+    if (windows[:-1] < windows[1:]).any():  # in silence a window can only lose
         return 0
-    found = panes(recent(RECENT))
+    found = panes(recent.upto(group, end_us, requests, RECENT))
     silent = _zeros(found) if found is not None else 0
     return silent if silent >= least else 0
 

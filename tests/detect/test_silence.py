@@ -30,6 +30,15 @@ def hours(requests: list[int]) -> Counts:
     return np.convolve(whole, np.ones(PANES, np.int64))[PANES : PANES + RECENT]
 
 
+def silence(windows: Counts, least: int) -> int:
+    """`silent_panes` at the last of some windows, which is not among those before it."""
+    recent, last = Recent(), 40 * DAY_US
+    for back, requests in enumerate(reversed(windows.tolist())):
+        if back:
+            recent.put(TEAM, last - back * PANE_US, requests)
+    return silent_panes(recent, TEAM, last, int(windows[-1]), least)
+
+
 def naive(requests: list[int]) -> int:
     """Panes at the end without requests."""
     return next((back for back, count in enumerate(reversed(requests)) if count), len(requests))
@@ -45,7 +54,7 @@ def test_panes_and_their_silence_are_those_that_the_windows_were_made_of(
     assert found is not None
     assert found[-len(told) :].tolist() == told
     expected = naive(told)
-    assert silent_panes(lambda count: windows[-count:], least) == (expected if expected >= least else 0)
+    assert silence(windows, least) == (expected if expected >= least else 0)
 
 
 def test_panes_of_a_team_that_never_rests_are_known_once_each_was_empty() -> None:
@@ -64,7 +73,7 @@ def test_panes_of_a_team_that_never_rests_are_known_once_each_was_empty() -> Non
 def test_an_empty_window_is_silent_whatever_is_known_of_panes() -> None:
     told = [5] * (RECENT - 2) + [0] * 14
     windows = np.convolve(told, np.ones(PANES, np.int64))[PANES : PANES + RECENT]
-    assert silent_panes(lambda count: windows[-count:], 6) == 14
+    assert silence(windows, 6) == 14
 
 
 def test_pauses_leave_out_what_the_hour_before_them_had_in_it() -> None:
@@ -112,3 +121,14 @@ def test_recent_windows_are_kept_by_their_ends_alone(step: int) -> None:
     kept.forget(last + DAY_US)
     assert kept.at(TEAM, last) == 0
     assert not kept.before(TEAM, last, 3).any()
+
+
+@given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0, 0, 3])), max_size=30), st.integers(0, 400))
+def test_empty_windows_are_those_since_the_last_one_with_requests(told: list[tuple[int, int]], place: int) -> None:
+    """Whatever came, in any order, revised or not, and also before what came later."""
+    recent, kept = Recent(), dict[int, int]()
+    for at, requests in told:
+        recent.put(TEAM, 40 * DAY_US + at * PANE_US, requests)
+        kept[at] = requests
+    expected = next((back for back in range(287) if kept.get(place - 1 - back)), 287)
+    assert recent.empty_before(TEAM, 40 * DAY_US + place * PANE_US) == expected
