@@ -8,6 +8,7 @@ from typing import Final
 
 from benchmarks.growth.grouping import MODELS, TOOLS
 from benchmarks.scaling.costs import Assumed, Costs
+from streams.agents.join import ENOUGH_ROWS, SOONER
 from streams.config import USAGE_TOPIC
 from streams.join.partition import MOST_ITEMS
 
@@ -89,9 +90,10 @@ def plan(rate: int, costs: Costs, assumed: Assumed) -> Plan:
     partitions = max(DEFAULT_PARTITIONS, 2 ** math.ceil(math.log2(2 * join_workers)))
     windows = tenants * windows_bytes(partitions, costs, assumed)
     windows_workers = min(max(math.ceil(windows_cores / assumed.busy), math.ceil(windows / per_worker)), tenants)
-    tables = {name: _table(name, rate, tenants, partitions, costs, assumed) for name in TABLES}
+    flush_s = flush_every_s(rate / join_workers, assumed)
+    tables = {name: _table(name, rate, tenants, partitions, flush_s, costs, assumed) for name in TABLES}
     items_per_s = rate * costs.of["work_items"]["stored_rows"]
-    inserts = join_workers * INSERTS_PER_FLUSH / assumed.flush_interval_s + min(tenants, partitions) * INSERTS_PER_STEP
+    inserts = join_workers * INSERTS_PER_FLUSH / flush_s + min(tenants, partitions) * INSERTS_PER_STEP
     server_cores = (
         inserts * costs.insert_us + sum(table.inserted_per_s * costs.server_us(name) for name, table in tables.items())
     ) / 1e6
@@ -148,7 +150,14 @@ def windows_bytes(partitions: int, costs: Costs, assumed: Assumed) -> float:
     return panes * costs.pane_row_bytes + people * costs.actor_row_bytes
 
 
-def _table(name: str, rate: int, tenants: int, partitions: int, costs: Costs, assumed: Assumed) -> Table:
+def flush_every_s(rate: float, assumed: Assumed) -> float:
+    """Time between the flushes of a worker at its rate: the interval, or what brings enough rows, a third of it at least."""
+    return min(assumed.flush_interval_s, max(SOONER * assumed.flush_interval_s, ENOUGH_ROWS / rate))
+
+
+def _table(
+    name: str, rate: int, tenants: int, partitions: int, flush_s: float, costs: Costs, assumed: Assumed
+) -> Table:
     found, a_day = costs.of[name], rate * DAY_S
     inserted, stored = rate * found["rows"], a_day * found["stored_rows"]
     used, people = pane_use(assumed)
@@ -157,8 +166,8 @@ def _table(name: str, rate: int, tenants: int, partitions: int, costs: Costs, as
         inserted = rate * 1.0  # a flush a second: events of one tenant's teams hardly share a line within it
     elif name == "panes":
         shares = assumed.series * used * shares_of(partitions, assumed)
-        changed = shares * (1 - math.exp(-assumed.events_per_s * assumed.flush_interval_s / shares))
-        inserted, stored = tenants * changed / assumed.flush_interval_s, panes * shares_of(partitions, assumed)
+        changed = shares * (1 - math.exp(-assumed.events_per_s * flush_s / shares))
+        inserted, stored = tenants * changed / flush_s, panes * shares_of(partitions, assumed)
     elif name == "pane_actors":
         inserted, stored = panes * people / DAY_S, panes * people
     elif name == "value_windows":
