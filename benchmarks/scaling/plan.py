@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks.growth.grouping import MODELS, TOOLS
 from benchmarks.scaling.costs import Assumed, Costs
-from streams.agents.join import ENOUGH_ROWS, SOONER
+from streams.agents.join import EARLY, EARLY_ROWS
 from streams.config import USAGE_TOPIC
 from streams.join.partition import MOST_ITEMS
 
@@ -152,7 +152,7 @@ def windows_bytes(partitions: int, costs: Costs, assumed: Assumed) -> float:
 
 def flush_every_s(rate: float, assumed: Assumed) -> float:
     """Time between the flushes of a worker at its rate: the interval, or what brings enough rows, a third of it at least."""
-    return min(assumed.flush_interval_s, max(SOONER * assumed.flush_interval_s, ENOUGH_ROWS / rate))
+    return min(assumed.flush_interval_s, max(EARLY * assumed.flush_interval_s, EARLY_ROWS / rate))
 
 
 def _table(

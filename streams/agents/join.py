@@ -41,9 +41,10 @@ from streams.windows.watermark import Watermarks
 
 log = structlog.get_logger(__name__)
 
-ENOUGH_ROWS = 20_000
-"""So many are worth a flush when a third of its interval is over: ClickHouse gains little from larger inserts, and their events are seen sooner."""
-SOONER = 1 / 3
+EARLY_ROWS = 20_000
+"""So many are worth an early flush: ClickHouse gains little from larger inserts, and their events are seen sooner."""
+EARLY = 1 / 3
+"""Of its interval."""
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
 
@@ -233,7 +234,7 @@ class JoinAgent:
     def _look_at_rows(self) -> None:
         """Wake who waits for the next flush when so much waits that it is due."""
         rows = self._rows()
-        if rows >= self.settings.flush_max_rows or (rows >= ENOUGH_ROWS and self.context.monotonic() >= self._soonest):
+        if rows >= self.settings.flush_max_rows or (rows >= EARLY_ROWS and self.context.monotonic() >= self._soonest):
             self._flush_soon.set()
 
     async def _apply_waiting(self, tp: TP) -> None:
@@ -298,7 +299,7 @@ class JoinAgent:
         """Flush once an interval, earlier when much is waiting, for as long as the worker lives."""
         while True:
             began, tenure = self.context.monotonic(), self.tenure
-            self._soonest = began + SOONER * self.settings.flush_interval_s
+            self._soonest = began + EARLY * self.settings.flush_interval_s
             if not self._closing:
                 try:
                     await self.flush(consumer)
@@ -323,7 +324,7 @@ class JoinAgent:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._flush_soon.wait(), max(until - self.context.monotonic(), 0.01))
                 return
-            if self._rows() >= ENOUGH_ROWS:
+            if self._rows() >= EARLY_ROWS:
                 return
 
     async def flush(self, consumer: Consumer) -> None:

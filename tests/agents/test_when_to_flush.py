@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from streams.agents.join import ENOUGH_ROWS, SOONER, JoinAgent
+from streams.agents.join import EARLY, EARLY_ROWS, JoinAgent
 
-INTERVAL_S = 0.6
+INTERVAL_S = 1.5
 
 
 class _Agent(JoinAgent):
@@ -18,7 +18,7 @@ class _Agent(JoinAgent):
         self.context = type("Context", (), {"monotonic": lambda _: asyncio.get_running_loop().time()})()
         self._flush_soon = asyncio.Event()
         self.began = self.context.monotonic()
-        self._soonest = self.began + SOONER * INTERVAL_S
+        self._soonest = self.began + EARLY * INTERVAL_S
 
     def _rows(self) -> int:
         return self.rows
@@ -30,11 +30,11 @@ class _Agent(JoinAgent):
 
 
 async def test_few_rows_wait_for_the_interval() -> None:
-    assert 1 <= await _Agent(ENOUGH_ROWS - 1).rested() < 1.3
+    assert 1 <= await _Agent(EARLY_ROWS - 1).rested() < 1.3
 
 
 async def test_enough_rows_wait_for_a_third_of_it() -> None:
-    assert SOONER <= await _Agent(ENOUGH_ROWS).rested() < 0.6
+    assert EARLY <= await _Agent(EARLY_ROWS).rested() < 0.6
 
 
 async def test_rows_that_become_enough_wait_no_longer() -> None:
@@ -43,7 +43,7 @@ async def test_rows_that_become_enough_wait_no_longer() -> None:
     await asyncio.sleep(INTERVAL_S / 2)
     agent._look_at_rows()
     assert not agent._flush_soon.is_set()
-    agent.rows = ENOUGH_ROWS
+    agent.rows = EARLY_ROWS
     agent._look_at_rows()
     assert 0.5 <= await waiting < 0.8
 

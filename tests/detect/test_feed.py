@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -12,7 +12,9 @@ import pytest
 from streams.detect.alert import Alert, alert_rows
 from streams.detect.engine import AlertEngine
 from streams.detect.history import KEPT_US, STEP_US
+from streams.detect.observed import Group
 from streams.detect.policy import AlertPolicy
+from streams.detect.rule import AlertRule
 from streams.detect.silence import PANE_US, RECENT
 from streams.windows.measures import HOUR_US
 from tests.detect.made import LATENESS_US, T0, Company, Hour, day
@@ -106,3 +108,29 @@ def test_after_three_hours_a_silence_must_miss_three_times_as_much(stops: int, t
     found = judged(Company(["web", "ops"], day(29), quiet, panes=12).windows(), T0 + day(29) * HOUR_US)
     fired = [alert.window_end - begins for alert in found if alert.state == "firing"]
     assert fired == ([] if told_after_us is None else [told_after_us])
+
+
+class _LooksAtAll(AlertEngine):
+    """Looks at every team that ever had requests."""
+
+    def _absent(self, rules: Sequence[AlertRule], end_us: int) -> Iterator[Group]:
+        return (group for group, _ in self._history.recent.latest())
+
+
+@pytest.mark.parametrize("longest", ["1h", "6h", "3d"])
+def test_teams_that_are_left_out_would_begin_nothing(longest: str) -> None:
+    """Teams that die for good, come back, or work every other day; `longest` also beyond what can be told of a silence."""
+
+    def fickle(team: str, hour: int) -> Hour | None:
+        gone = {"web": day(28, 11), "ops": day(29, 13), "api": day(25)}[team]
+        back = gone + {"web": 200, "ops": 3, "api": 0}[team]
+        return None if gone <= hour < back or (team == "api" and hour // 24 % 2) else busy(hour)
+
+    found = Company(["web", "ops", "api"], day(31), fickle, panes=12).windows()
+    policy = AlertPolicy.from_toml(f'[feed_silent]\nlongest = "{longest}"\n', "rules.toml")
+    told, expected = (
+        engine(policy, LATENESS_US).on_windows(found, T0 + day(31) * HOUR_US + LATENESS_US)
+        for engine in (AlertEngine, _LooksAtAll)
+    )
+    assert told == expected
+    assert {"feed_silent"} == {alert.rule for alert in told}
