@@ -7,6 +7,8 @@ A flush moves positions forward in this order (DESIGN.md §7); one flush is in f
 3. see that the input topics are still the same ones, and commit the next offsets of both to the Kafka group in one fenced request: the
    commit point
 4. publish the touched panes until acknowledged: before the next flush writes anything
+
+More than 400 lines: ownership, batches and flushes share the memory of the partitions and the locks around it; apart, each would reach into the other.
 """
 
 from __future__ import annotations
@@ -42,9 +44,8 @@ from streams.windows.watermark import Watermarks
 log = structlog.get_logger(__name__)
 
 EARLY_ROWS = 20_000
-"""So many are worth an early flush: ClickHouse gains little from larger inserts, and their events are seen sooner."""
+"""So many are worth a flush when the share EARLY of its interval is over: ClickHouse gains little from larger inserts, and their events are seen sooner."""
 EARLY = 1 / 3
-"""Of its interval."""
 RULES_EVERY_S = 600.0
 """Rules and prices are read again this often; they take effect at least an hour after they were written."""
 
