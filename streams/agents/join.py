@@ -321,12 +321,9 @@ class JoinAgent:
 
     async def _rest(self, began: float) -> None:
         """Wait until a flush is due, the last of which began then."""
-        for until in (self._soonest, began + self.settings.flush_interval_s):
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._flush_soon.wait(), max(until - self.context.monotonic(), 0.01))
-                return
-            if self._rows() >= EARLY_ROWS:
-                return
+        until = self._soonest if self._rows() >= EARLY_ROWS else began + self.settings.flush_interval_s
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._flush_soon.wait(), max(until - self.context.monotonic(), 0.01))
 
     async def flush(self, consumer: Consumer) -> None:
         """One flush of all partitions; raises Fenced when the group has moved on."""
