@@ -141,9 +141,8 @@ class WindowAgent:
             committed = checkpoint.next_offset
         offset = begin if committed is None else max(committed, begin)
         # Updates were deleted unread, or the topic was created anew: what they would have said is in the store, so all of it counts as said.
-        incarnation = checkpoint.incarnation if checkpoint else 0
-        positions = watermarks.positions()
-        found = Updates(upart, checkpoint, watermarks, incarnation, offset, offset, False, settled_positions=positions)
+        life, positions = checkpoint.incarnation if checkpoint else 0, watermarks.positions()
+        found = Updates(upart, checkpoint, watermarks, life, offset, offset, False, settled_positions=positions)
         return self._without_updates(found, offset, committed) if checkpoint and offset != committed else found
 
     @staticmethod
@@ -291,9 +290,9 @@ class WindowAgent:
                     if not self._closing:
                         await self._step(consumer, parts)
                 except Fenced as reason:
-                    log.warning("windows lost", partitions=[part.upart for part in parts], reason=str(reason))
-                    # Those that a later take-over has placed meanwhile are others.
-                    self.parts = {upart: part for upart, part in self.parts.items() if part not in parts}
+                    log.warning("windows lost", partitions=[p.upart for p in parts if p.busy], reason=str(reason))
+                    # The others are whole, and a later take-over may have kept them.
+                    self.parts = {upart: part for upart, part in self.parts.items() if not part.busy}
 
     def _due(self) -> bool:
         now = self.context.wall_us()
@@ -312,6 +311,8 @@ class WindowAgent:
             if watermark is None:
                 continue
             engine = await self._loaded(part)
+            if not alive():  # a later take-over may have kept it
+                raise Fenced("the partition was lost before its step")
             if part.next_offset != part.stepped_offset or engine.waiting:
                 part.busy = True
                 part.watermark = max(watermark, part.watermark)
@@ -343,8 +344,8 @@ class WindowAgent:
         await consumer.commit_fenced({TP(PANES_TOPIC, p.upart): p.settled_offset for p in stepped}, tenure)
         for part in stepped:
             part.busy = False
-        oldest = min(part.watermark for part in stepped)
-        self.context.metrics.set("tokenworth_watermark_age_seconds", (now - oldest) / 1e6, agent="windows")
+        age_s = (now - min(part.watermark for part in stepped)) / 1e6
+        self.context.metrics.set("tokenworth_watermark_age_seconds", age_s, agent="windows")
 
     async def _write(self, part: Updates, engine: WindowEngine, now: int, alive: Callable[[], bool]) -> None:
         """Write and publish the windows of a partition that updates, the watermark or an open throttle ask for."""
