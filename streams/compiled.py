@@ -52,6 +52,8 @@ def compiled(function: F) -> F:
 
 def given(array: Array) -> Array:
     """An array as loops take their input: contiguous and not to be written, so that there is one machine code for all."""
+    if array.flags.c_contiguous and not array.flags.writeable:
+        return array
     seen = np.ascontiguousarray(array).view()
     seen.flags.writeable = False
     return seen

@@ -1,4 +1,4 @@
-"""Kafka's record batches (message format 2), read in place: the values of a batch are slices of its uncompressed bytes.
+"""Kafka's record batches (message format 2), read in place: the values are slices of the uncompressed bytes, those of a fetch of one buffer.
 
 aiokafka makes an object per record, which costs more than all that is done with it afterwards (docs/decisions/0008).
 """
@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
+import cramjam
 import numpy as np
 import numpy.typing as npt
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
@@ -17,7 +19,7 @@ from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.record.util import calc_crc32c
 
-from streams.compiled import Number, compiled
+from streams.compiled import Number, compiled, given
 from streams.events.records import Records
 
 Array = npt.NDArray[Any]
@@ -31,9 +33,45 @@ _MAGIC_AT: Final = 16
 _MAGIC: Final = 2
 _APPEND_TIME, _TRANSACTIONAL, _CONTROL, _CODEC = 0x08, 0x10, 0x20, 0x07
 _LEAST_RECORD_BYTES: Final = 7
-_CODECS: Final[dict[int, Callable[[memoryview], bytes]]] = {
-    0: bytes, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode,
+_CODECS: Final[dict[int, Callable[[memoryview], bytes | memoryview]]] = {
+    0: memoryview, 1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode,
 }  # fmt: skip
+_INTO: Final[dict[int, Callable[[Any, Any], int]]] = {
+    3: cramjam.lz4.decompress_into, 4: cramjam.zstd.decompress_into,
+}  # fmt: skip
+"""Codecs that uncompress into a given array; they raise when that is too short."""
+_TIMES: Final = 6
+"""Room is taken for so many times the compressed bytes; usage as it comes from the traffic of tests needs four and a half."""
+
+
+class Room:
+    """Where the batches of one fetch are uncompressed to, one behind the other: nobody has to bring them together afterwards."""
+
+    def __init__(self, compressed: int) -> None:
+        """For batches of so many bytes together. What is never written to takes no memory."""
+        self._left = compressed
+        self._take(0)
+
+    def _take(self, least: int) -> None:
+        self._buffer: Array = np.empty(max(least, _TIMES * self._left), np.uint8)
+        self._seen, self._used = given(self._buffer), 0
+
+    def uncompress(self, codec: int, data: memoryview) -> tuple[Array, int, int]:
+        """The records of the next batch: a buffer, and from where to where in it. Raises what its codec raises."""
+        size = self._put(codec, data)
+        self._left -= len(data)
+        self._used += size
+        return self._seen, self._used - size, self._used
+
+    def _put(self, codec: int, data: memoryview) -> int:
+        if into := _INTO.get(codec):
+            with suppress(cramjam.DecompressionError):  # too little room, or bytes that raise again below
+                return into(data, self._buffer[self._used :])
+        body = np.frombuffer(_CODECS[codec](data), np.uint8)
+        if len(body) > len(self._buffer) - self._used:
+            self._take(len(body))
+        self._buffer[self._used : self._used + len(body)] = body
+        return len(body)
 
 
 class Found(NamedTuple):
@@ -47,11 +85,11 @@ class Found(NamedTuple):
 class RecordBatch:
     """One record batch: its header, and the records when they are asked for."""
 
-    def __init__(self, data: memoryview) -> None:
+    def __init__(self, data: memoryview, room: Room) -> None:
         """`data`: the whole batch. Raises CorruptRecordException when it is shorter than a header."""
         if len(data) < _HEADER.size:
             raise CorruptRecordException(f"a record batch of {len(data)} bytes")
-        self._data = data
+        self._data, self._room = data, room
         (
             self.base_offset, _, _, self.magic, self._crc, self._attributes, last_offset_delta, self._first_time, self._last_time,
             self.producer_id, _, _, self._count,
@@ -71,15 +109,14 @@ class RecordBatch:
     def read(self) -> Found:
         """All records. Raises CorruptRecordException when the bytes do not hold exactly these."""
         try:
-            body = _CODECS[self._attributes & _CODEC](self._data[_HEADER.size :])
+            buffer, begin, end = self._room.uncompress(self._attributes & _CODEC, self._data[_HEADER.size :])
         except Exception as error:
             raise CorruptRecordException(f"the records cannot be uncompressed: {error}") from error
         count = self._count
-        if not 0 <= count <= len(body) // _LEAST_RECORD_BYTES:
-            raise CorruptRecordException(f"{count} records in {len(body)} bytes")
-        buffer = np.frombuffer(body, np.uint8)
+        if not 0 <= count <= (end - begin) // _LEAST_RECORD_BYTES:
+            raise CorruptRecordException(f"{count} records in {end - begin} bytes")
         places = np.empty((4, count), np.int64)
-        if not _split(buffer, places):
+        if not _split(buffer, begin, end, places):
             raise CorruptRecordException("the records are not laid out as records are")
         starts, stops, offsets, times = places
         if self._attributes & _APPEND_TIME:
@@ -115,7 +152,7 @@ class RawRecords:
     """What a fetch brought of one partition; the last batch may be cut off. Stands in the place of aiokafka's MemoryRecords."""
 
     def __init__(self, data: bytes) -> None:
-        self._data, self._at = memoryview(data), 0
+        self._data, self._at, self._room = memoryview(data), 0, Room(len(data))
 
     def size_in_bytes(self) -> int:
         """Length of everything."""
@@ -132,7 +169,7 @@ class RawRecords:
         if end - self._at <= _MAGIC_AT:
             raise CorruptRecordException(f"a record batch of {end - self._at} bytes")
         data, self._at = self._data[self._at : end], end
-        return RecordBatch(data) if data[_MAGIC_AT] >= _MAGIC else OlderBatch(data)
+        return RecordBatch(data, self._room) if data[_MAGIC_AT] >= _MAGIC else OlderBatch(data)
 
     def _end(self) -> int | None:
         if len(self._data) - self._at < _OVERHEAD.size:
@@ -142,9 +179,8 @@ class RawRecords:
 
 
 @compiled
-def _split(body: Array, places: Array) -> bool:
+def _split(body: Array, at: Number, end: Number, places: Array) -> bool:
     """Fill `places`: start and stop (-1: null) of each record's value, its offset and its time from those of the batch; whether all is well."""
-    at, end = 0, len(body)
     for i in range(places.shape[1]):
         size, at = _varint(body, at, end)
         if at < 0 or size < 1 or size > end - at:
@@ -176,7 +212,7 @@ def _split(body: Array, places: Array) -> bool:
                 return False
         if at != stop:
             return False
-    return at == end
+    return bool(at == end)
 
 
 @compiled

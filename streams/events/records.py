@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -33,13 +34,25 @@ class Records:
 
     @classmethod
     def joined(cls, parts: Sequence[Records]) -> Records:
-        """One after the other."""
+        """One after the other; what lies in one buffer is not copied."""
+        parts = [part for part in parts if len(part)] or parts[:1]
         if len(parts) == 1:
             return parts[0]
-        shifts = np.cumsum([0, *(len(part.buffer) for part in parts[:-1])])
+        spans = [part.span() for part in parts]
+        if all(part.buffer is parts[0].buffer for part in parts):
+            buffer, shifts = parts[0].buffer[: max(end for _, end in spans)], [0] * len(parts)
+        else:
+            buffer = np.concatenate([part.buffer[begin:end] for part, (begin, end) in zip(parts, spans, strict=True)])
+            ends = accumulate(end - begin for begin, end in spans)
+            shifts = [at - end for at, (_, end) in zip(ends, spans, strict=True)]
         starts = [part.starts + shift for part, shift in zip(parts, shifts, strict=True)]
         stops = [np.where(part.stops < 0, -1, part.stops + shift) for part, shift in zip(parts, shifts, strict=True)]
-        return cls(np.concatenate([part.buffer for part in parts]), np.concatenate(starts), np.concatenate(stops))
+        return cls(buffer, np.concatenate(starts), np.concatenate(stops))
+
+    def span(self) -> tuple[int, int]:
+        """The part of the buffer in which all values lie."""
+        begin = int(self.starts.min())
+        return begin, max(begin, int(self.stops.max()))
 
     def __len__(self) -> int:
         return len(self.starts)

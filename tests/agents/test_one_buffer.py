@@ -1,0 +1,75 @@
+"""The batches of one fetch are uncompressed into one buffer, and joined without a copy; what does not fit is as right."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.agents.record_batch import RawRecords
+from streams.events.records import Records
+
+CODECS = range(5)
+"""none, gzip, snappy, lz4 and zstd, as Kafka numbers them."""
+
+
+def fetch(codec: int, batches: list[list[bytes | None]]) -> bytes:
+    """Record batches, one after the other."""
+    out = b""
+    for values in batches:
+        builder = DefaultRecordBatchBuilder(2, codec, 0, -1, -1, -1, 1 << 24)
+        for i, value in enumerate(values):
+            builder.append(i, 0, None, value, [])
+        out += bytes(builder.build())
+    return out
+
+
+def read(data: bytes) -> list[Records]:
+    """The records of each batch."""
+    found, out = RawRecords(data), []
+    while found.has_next():
+        out.append(found.next_batch().read().records)
+    return out
+
+
+def noise(seed: int, size: int) -> bytes:
+    """Bytes of which two thirds cannot be compressed."""
+    return random.Random(seed).randbytes(2 * size // 3).ljust(size, b".")
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_batches_of_a_fetch_lie_in_one_buffer(codec: int) -> None:
+    batches: list[list[bytes | None]] = [[noise(10 * n + i, 300) for i in range(10)] for n in range(20)]
+    parts = read(fetch(codec, batches))
+    joined = Records.joined(parts)
+    assert list(joined) == [value for values in batches for value in values]
+    assert all(np.shares_memory(part.buffer, joined.buffer) for part in parts)
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_batches_that_take_more_room_than_expected(codec: int) -> None:
+    batches: list[list[bytes | None]] = [
+        [noise(1, 300)], [b"x" * 100_000], [None, noise(2, 50), b""], [b"y" * 300_000, b"z"], [noise(3, 5000)], [None],
+    ]  # fmt: skip
+    parts = read(fetch(codec, batches))
+    assert [list(part) for part in parts] == batches
+    assert list(Records.joined(parts)) == [value for values in batches for value in values]
+
+
+VALUES = st.lists(st.none() | st.binary(max_size=20), max_size=6)
+
+
+@given(st.lists(st.lists(VALUES, min_size=1, max_size=4), min_size=1, max_size=4), st.randoms())
+def test_joined_is_one_after_the_other(buffers: list[list[list[bytes | None]]], rng: random.Random) -> None:
+    parts = []
+    for lists in buffers:
+        whole, begin = Records.of([value for values in lists for value in values]), 0
+        for values in lists:
+            parts.append(whole.take(np.arange(begin, begin + len(values))))
+            begin += len(values)
+    rng.shuffle(parts)
+    assert list(Records.joined(parts)) == [value for part in parts for value in part]
