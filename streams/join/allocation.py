@@ -7,6 +7,8 @@ ToolModel = tuple[str, str]
 
 def allocate(total: int, weights: dict[ToolModel, int]) -> dict[ToolModel, int]:
     """Shares of `total` (>= 0) in proportion to `weights` (>= 0, not all 0); they add up to `total`."""
+    if len(weights) == 1:
+        return dict.fromkeys(weights, total)
     whole = sum(weights.values())
     shares = {key: total * weight // whole for key, weight in weights.items()}
     missing = total - sum(shares.values())

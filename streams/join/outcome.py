@@ -6,7 +6,7 @@ Source of every rule: VALUE.md §3, §8 and the table of DESIGN.md §5. A pure f
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from streams.join.allocation import allocate, dominant
@@ -26,6 +26,11 @@ _STATE_AFTER: Final = {
     "reopened": "open",
 }
 _AT: Final = {name: place for place, name in enumerate(OUTCOME_MEASURES)}
+_VALUE: Final = {
+    side: (f"value_{side}_milli", f"assisted_value_{side}_milli", f"matched_tokens_{side}", f"matched_standard_cost_micro_usd_{side}")
+    for side in ("credited", "debited")
+}  # fmt: skip
+"""The measures of a completion: value, assisted value, tokens and cost."""
 
 ToolModel = tuple[str, str]
 
@@ -71,8 +76,7 @@ class Booking(NamedTuple):
     amounts: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Attributes:
+class Attributes(NamedTuple):
     """What decides an item's value; frozen at its first completion."""
 
     item_type: str = ""
@@ -82,8 +86,7 @@ class Attributes:
     size_milli: int = 0
 
     def reclassified(self, event: ItemEvent) -> Attributes:
-        return replace(
-            self,
+        return self._replace(
             item_type=event.item_type or self.item_type,
             labels=event.labels or self.labels,
             parent_id=event.parent_id or self.parent_id,
@@ -91,8 +94,10 @@ class Attributes:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Credit:
+NO_ATTRIBUTES: Final = Attributes()
+
+
+class Credit(NamedTuple):
     """The value of one completion and the usage matched to it."""
 
     team: str
@@ -112,7 +117,7 @@ class Outcome:
     """An item as it stands after all its events; times in us, 0 = none."""
 
     state: str = "open"
-    attributes: Attributes = field(default_factory=Attributes)
+    attributes: Attributes = NO_ATTRIBUTES
     rule: int = 0
     work_class: str = ""
     assistance: str = ""
@@ -142,6 +147,7 @@ class _Fold:
     ) -> None:
         self.work_item_id, self.events, self.lines, self.rules, self.prices = work_item_id, events, lines, rules, prices
         self.out = Outcome()
+        self.first_start = next((i for i, (_, _, kind, *_) in enumerate(events) if kind == "started"), -1)
         self.evidence = False
         self.frozen: Attributes | None = None
         self.credit: Credit | None = None
@@ -150,7 +156,7 @@ class _Fold:
 
     def run(self) -> Outcome:
         out = self.out
-        out.started_at = next((e.occurred_at for e in self.events if e.kind == "started"), 0)
+        out.started_at = self.events[self.first_start].occurred_at if self.first_start >= 0 else 0
         for i, event in enumerate(self.events):
             if event.kind == "linked" and event.link_type in EVIDENCE_LINKS and event.link_value != self.work_item_id:
                 self._become_evidence(event)
@@ -209,13 +215,12 @@ class _Fold:
         """Last non-empty attributes of events[: upto + 1]; the size is that of the last event at or before the first start, else the first."""
         item_type, parent_id, team, size, first_size = "", "", "", 0, 0
         labels: tuple[str, ...] = ()
-        first_start = next((i for i, e in enumerate(self.events) if e.kind == "started"), -1)
         for i, e in enumerate(self.events[: upto + 1]):
             item_type, labels = e.item_type or item_type, e.labels or labels
             parent_id, team = e.parent_id or parent_id, e.team or team
             if e.size_milli:
                 first_size = first_size or e.size_milli
-                if i <= first_start:
+                if i <= self.first_start:
                     size = e.size_milli
         return Attributes(item_type, labels, parent_id, team, size or first_size)
 
@@ -224,8 +229,9 @@ class _Fold:
         out: dict[ToolModel, tuple[int, int]] = {}
         for line in self.lines:
             if line.usage_day <= day + MATCHED_DAYS:
-                tokens, cost = out.get((line.tool, line.model), (0, 0))
-                out[line.tool, line.model] = (tokens + line.tokens, cost + line.standard_cost_micro_usd)
+                key = (line.tool, line.model)
+                tokens, cost = out.get(key, (0, 0))
+                out[key] = (tokens + line.tokens, cost + line.standard_cost_micro_usd)
         return out
 
     def _credit(self) -> Credit:
@@ -243,18 +249,19 @@ class _Fold:
         )
         excluded = match.container or self.evidence or assistance == "closed_without_work"
         value = 0 if excluded else rules.value_milli(match, self.frozen.size_milli, self.frozen.team)
-        cost: dict[ToolModel, int] = {}
-        requests: dict[ToolModel, int] = {}
-        complete = True
-        for line in self.lines:
-            if line.usage_day <= day + MATCHED_DAYS:
-                key = (line.tool, line.model)
-                cost[key] = cost.get(key, 0) + line.standard_cost_micro_usd
-                requests[key] = requests.get(key, 0) + line.requests
-                complete = complete and not line.incomplete_events
-        weights = cost if any(cost.values()) else requests
-        if assistance in ("unassisted", "closed_without_work") or not any(weights.values()):
-            weights = {("", ""): 1}
+        matched, complete = self._matched(day), True
+        weights = {("", ""): 1}
+        if assistance not in ("unassisted", "closed_without_work"):
+            cost = {key: cost for key, (_, cost) in matched.items()}
+            requests = dict.fromkeys(cost, 0)
+            for line in self.lines:
+                if line.usage_day <= day + MATCHED_DAYS:
+                    requests[line.tool, line.model] += line.requests
+                    complete = complete and not line.incomplete_events
+            if any(cost.values()):
+                weights = cost
+            elif any(requests.values()):
+                weights = requests
         return Credit(
             team=self.frozen.team,
             rule=match.rule,
@@ -265,7 +272,7 @@ class _Fold:
             value_assisted=assistance == "assisted" and complete,
             allocation=allocate(value, weights),
             dominant=dominant(weights),
-            matched=self._matched(day),
+            matched=matched,
         )
 
     def _assistance(self, day: int) -> str:
@@ -296,13 +303,8 @@ class _Fold:
         assert credit is not None
         for tool, model in sorted({*credit.allocation, *credit.matched, credit.dominant}):
             value = credit.allocation.get((tool, model), 0)
-            tokens, cost = credit.matched.get((tool, model), (0, 0))
-            amounts = {
-                f"value_{side}_milli": value,
-                f"assisted_value_{side}_milli": value * credit.value_assisted,
-                f"matched_tokens_{side}": tokens,
-                f"matched_standard_cost_micro_usd_{side}": cost,
-            }
+            matched = credit.matched.get((tool, model), (0, 0))
+            amounts = dict(zip(_VALUE[side], (value, value * credit.value_assisted, *matched), strict=True))
             if (tool, model) == credit.dominant:
                 amounts |= counts
             self._book(at, kind, credit.team, tool, model, credit.work_class, **amounts)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -51,8 +51,7 @@ class ItemState:
     booked: set[BookingKey] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class ItemRow:
+class ItemRow(NamedTuple):
     """An item to be stored: its history, outcome and bookings (with all-zero marks of the panes that it has left)."""
 
     tenant: str

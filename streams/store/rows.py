@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from typing import Any, Final
 
 import polars as pl
@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from streams.join.flush import PartitionFlush
 from streams.join.input import OFFSET_BITS, UNSEEN, Input
+from streams.join.partition import ItemRow
 from streams.windows.measures import OUTCOME_MEASURES
 
 TIME: Final = pl.Datetime("us", "UTC")
@@ -90,53 +91,50 @@ def pane_rows(flush: PartitionFlush, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("pane_start").cast(TIME), *_covering(flush))
 
 
+_ITEM: Final = {
+    "kpart": pa.uint16(), "tenant": pa.string(), "work_item_id": pa.string(), "state": pa.string(), "team": pa.string(),
+    "item_type": pa.string(), "labels": pa.list_(pa.string()), "size_milli": pa.int64(), "parent_id": pa.string(), "rule": pa.uint16(),
+    "work_class": pa.string(), "assistance": pa.string(), "value_milli": pa.int64(), "value_assisted": pa.uint8(),
+    "container": pa.uint8(), "evidence": pa.uint8(), "first_event_at": _ARROW_TIME, "last_event_at": _ARROW_TIME,
+    "started_at": _ARROW_TIME, "first_completed_at": _ARROW_TIME, "completed_at": _ARROW_TIME, "canceled_at": _ARROW_TIME,
+    "usage_next": pa.int64(), "items_next": pa.int64(), "version": pa.uint64(),
+}  # fmt: skip
+"""Columns of work_items but its lists."""
+
+
 def item_rows(flushes: Sequence[PartitionFlush]) -> pa.Table:
     """Rows of work_items."""
-    rows = [(f, item, item.outcome) for f in flushes for item in f.touched.items]
-
-    def column(values: Any, kind: pa.DataType) -> pa.Array[Any]:
-        return pa.array(list(values), kind)
-
-    string, i64 = pa.string(), pa.int64()
-    columns: dict[str, pa.Array[Any]] = {
-        "kpart": column((f.partition for f, _, _ in rows), pa.uint16()),
-        "tenant": column((i.tenant for _, i, _ in rows), string),
-        "work_item_id": column((i.work_item_id for _, i, _ in rows), string),
-        "state": column((o.state if i.history else "" for _, i, o in rows), string),
-        "team": column((o.attributes.team for *_, o in rows), string),
-        "item_type": column((o.attributes.item_type for *_, o in rows), string),
-        "labels": column((list(o.attributes.labels) for *_, o in rows), pa.list_(string)),
-        "size_milli": column((o.attributes.size_milli for *_, o in rows), i64),
-        "parent_id": column((o.attributes.parent_id for *_, o in rows), string),
-        "rule": column((o.rule for *_, o in rows), pa.uint16()),
-        "work_class": column((o.work_class for *_, o in rows), string),
-        "assistance": column((o.assistance for *_, o in rows), string),
-        "value_milli": column((o.value_milli for *_, o in rows), i64),
-        "value_assisted": column((int(o.value_assisted) for *_, o in rows), pa.uint8()),
-        "container": column((int(o.container) for *_, o in rows), pa.uint8()),
-        "evidence": column((int(o.evidence) for *_, o in rows), pa.uint8()),
-        "first_event_at": column((i.history[0].occurred_at if i.history else 0 for _, i, _ in rows), _ARROW_TIME),
-        "last_event_at": column((i.history[-1].occurred_at if i.history else 0 for _, i, _ in rows), _ARROW_TIME),
-        "started_at": column((o.started_at for *_, o in rows), _ARROW_TIME),
-        "first_completed_at": column((o.first_completed_at for *_, o in rows), _ARROW_TIME),
-        "completed_at": column((o.completed_at for *_, o in rows), _ARROW_TIME),
-        "canceled_at": column((o.canceled_at for *_, o in rows), _ARROW_TIME),
-        "history": _nested([[tuple(e) for e in i.history] for _, i, _ in rows], HISTORY),
-        "bookings": _nested([[(*b[:6], *b.amounts) for b in i.bookings] for _, i, _ in rows], BOOKING),
-        "usage_next": column((f.usage.position for f, _, _ in rows), i64),
-        "items_next": column((f.items.position for f, _, _ in rows), i64),
-        "version": column((f.version for f, _, _ in rows), pa.uint64()),
-    }
+    items = [(f, item) for f in flushes for item in f.touched.items]
+    values = _columns([_item(f, item) for f, item in items], len(_ITEM))
+    columns = {name: pa.array(column, kind) for (name, kind), column in zip(_ITEM.items(), values, strict=True)}
+    columns["history"] = _nested([item.history for _, item in items], HISTORY)
+    columns["bookings"] = _nested([[(*b[:6], *b.amounts) for b in item.bookings] for _, item in items], BOOKING)
     return pa.table(columns)
 
 
-def _nested(rows: list[list[tuple[Any, ...]]], kind: pa.StructType) -> pa.Array[Any]:
+def _item(flush: PartitionFlush, item: ItemRow) -> tuple[Any, ...]:
+    """The values of _ITEM."""
+    o, first, last = item.outcome, 0, 0
+    if item.history:
+        first, last = item.history[0].occurred_at, item.history[-1].occurred_at
+    item_type, labels, parent_id, team, size_milli = o.attributes
+    return (
+        flush.partition, item.tenant, item.work_item_id, o.state if item.history else "", team, item_type, labels, size_milli, parent_id,
+        o.rule, o.work_class, o.assistance, o.value_milli, int(o.value_assisted), int(o.container), int(o.evidence), first, last, o.started_at,
+        o.first_completed_at, o.completed_at, o.canceled_at, flush.usage.position, flush.items.position, flush.version,
+    )  # fmt: skip
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> Sequence[Sequence[Any]]:
+    """Rows as columns."""
+    return list(zip(*rows, strict=True)) or [()] * width
+
+
+def _nested(rows: Sequence[Sequence[tuple[Any, ...]]], kind: pa.StructType) -> pa.Array[Any]:
     """An Arrow list<struct> column from rows of tuples."""
-    flat = list(chain.from_iterable(rows))
-    fields = [pa.array([value[i] for value in flat], kind.field(i).type) for i in range(kind.num_fields)]
-    offsets = [0]
-    for row in rows:
-        offsets.append(offsets[-1] + len(row))
+    columns = _columns(list(chain.from_iterable(rows)), kind.num_fields)
+    fields = [pa.array(values, kind.field(i).type) for i, values in enumerate(columns)]
+    offsets = [0, *accumulate(map(len, rows))]
     return pa.ListArray.from_arrays(
         pa.array(offsets, pa.int32()), pa.StructArray.from_arrays(fields, fields=list(kind))
     )
