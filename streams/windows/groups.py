@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,12 @@ from streams.windows.rolling import Ints
 Mask = npt.NDArray[np.bool_]
 
 COLUMNS = tuple(GROUPINGS)
-_KEPT = {grouping: [name in kept for name in DIMENSIONS] for grouping, kept in GROUPINGS.items()}
+_ABSENT = len(DIMENSIONS)
+_KEPT = {
+    grouping: itemgetter(*[place if name in kept else _ABSENT for place, name in enumerate(DIMENSIONS)])
+    for grouping, kept in GROUPINGS.items()
+}
+"""Of the values of DIMENSIONS and '' behind them those of a group."""
 PLAIN = tuple(COLUMNS.index(WITHOUT_CLASS.get(name, name)) for name in COLUMNS)
 """Per grouping: the column of the grouping whose contributors it takes."""
 
@@ -48,13 +54,14 @@ class Groups:
         number = self._series.get(values)
         if number is None:
             number = self._series[values] = len(self._rows)
-            self._rows.append([self._group(grouping, values) for grouping in GROUPINGS])
+            padded = (*values, "")
+            self._rows.append([self._group(grouping, padded) for grouping in GROUPINGS])
         return number
 
     def _group(self, grouping: str, values: tuple[str, ...]) -> int:
-        group = (grouping, *[value if kept else "" for value, kept in zip(values, _KEPT[grouping], strict=True)])
-        if group in self._groups:
-            return self._groups[group]
+        group = (grouping, *_KEPT[grouping](values))
+        if (known := self._groups.get(group)) is not None:
+            return known
         plain = self._group(WITHOUT_CLASS[grouping], values) if grouping in WITHOUT_CLASS else len(self._plain)
         number = self._groups[group] = len(self._plain)
         self._plain.append(plain)
