@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -38,7 +39,8 @@ def run_worker(
     afterwards.
 
     Counts from the moment in which every worker owns partitions, and together all of them, until windows cover the last record; CPU time and
-    memory are those of all workers. Raises Refused when records are missing.
+    memory are those of all workers. No `warm` rate: what is covered at half time is a flush or two behind what was worked on by then.
+    Raises Refused when records are missing.
     """
     at = settings.model_copy(update={"clickhouse": f"{settings.clickhouse}_{number}", "group": f"bench-{number}"})
     initialise(at)
@@ -67,7 +69,7 @@ def run_worker(
         took = _steps(ports)
         took.subtract(before)
         found = figures(samples, sum(tree.peak_rss_bytes() for tree in trees))
-        found = with_steps(found, samples[-1].records - samples[0].records, took)
+        found = with_steps(replace(found, warm_events_per_cpu_s=0.0), samples[-1].records - samples[0].records, took)
         counts = read(client, "results/records").row(0, named=True)
         if counts["dead"] or counts["consumed"] != wanted:
             raise Refused(
