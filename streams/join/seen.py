@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.compiled import Number, compiled, given
+from streams.compiled import Number, compiled, fetch, given
 
 Array = npt.NDArray[Any]
 Hashes = npt.NDArray[np.uint64]
@@ -30,6 +30,10 @@ SPARE: Final = 1024
 """Cells behind the last place, for what was pushed on."""
 SMALL: Final = 1 << 14
 """Cells of the smallest table."""
+_AHEAD: Final = 16
+"""Identities whose place is fetched before they are looked for."""
+_PER_LINE: Final = 5
+"""Cells of a line of the caches; to push on what stands there takes three of them mostly."""
 _HOUR_US: Final = 3_600_000_000
 _FIRST_HOUR: Final = 1_420_070_400_000_000 // _HOUR_US
 """2015: no event is older. 20 bits reach to 2134; what lies outside counts as the nearer end, and is kept for longer."""
@@ -187,6 +191,10 @@ def _add(
     """Add ids from row `begin` on; returns the first row that found no room."""
     any_late = late.total[0] > 0
     for i in range(begin, len(ids)):
+        if i + _AHEAD < len(ids):
+            soon = _place(recent.cells, ids[i + _AHEAD, 0])
+            for k in range(3):
+                fetch(recent.cells, soon + np.uint64(k * _PER_LINE))
         if not asked[i]:
             continue
         high, low = ids[i, 0], np.uint32(ids[i, 1] >> np.uint64(32 + HOUR_BITS))
