@@ -24,7 +24,7 @@ def _cache() -> Path | None:
     """A directory for the machine code of exactly these sources: numba itself would miss a change in a loop that another file calls."""
     sources = blake2b(digest_size=8)
     for file in sorted(Path(__file__).parent.rglob("*.py")):
-        if b"@compiled" in (text := file.read_bytes()):
+        if b"compiled import" in (text := file.read_bytes()) or file == Path(__file__):
             sources.update(text)
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 - Path.home() raises where there is none
     path = Path(home, "tokenworth", f"loops-{sources.hexdigest()}")
@@ -48,8 +48,19 @@ def compiled(function: F) -> F:
     call with an array: three quarters of the time of some loops (docs/decisions/0014). `_nrt` is an option of numba that its own tests
     use and its manual leaves out; a loop that makes an array does not compile with it.
     """
+    return _compiled(function)
+
+
+def inlined(function: F) -> F:
+    """Likewise, a step that loops take for each row: its code stands in the loop, where a call would hand over each array in nine words on the stack.
+    Reading Avro takes 0.4 of the time with it (docs/decisions/0008); short steps the compiler puts there by itself."""
+    return _compiled(function, forceinline=True)
+
+
+def _compiled(function: F, **options: bool) -> F:
     numba_njit: Any = numba.njit
-    return cast("F", numba_njit(cache=_CACHE is not None, nogil=True, error_model="numpy", _nrt=False)(function))
+    shared = {"cache": _CACHE is not None, "nogil": True, "error_model": "numpy", "_nrt": False}
+    return cast("F", numba_njit(**shared, **options)(function))
 
 
 def _fetch(_: Any, rows: Any, row: Any) -> Any:

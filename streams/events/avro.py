@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from streams.compiled import Number, compiled
+from streams.compiled import Number, compiled, inlined
 
 Array = npt.NDArray[Any]
 
@@ -110,7 +110,7 @@ def read_datums(
             counts[:, i] = 0
 
 
-@compiled
+@inlined
 def _has_header(buffer: Array, at: Number, end: Number, header: Array) -> bool:
     if end - at < np.uint64(len(header)):
         return False
@@ -152,7 +152,7 @@ def _strings(
         total += count
 
 
-@compiled
+@inlined
 def _long(buffer: Array, at: Number, end: Number) -> tuple[Number, Number]:
     """A zig-zag number and where it ends: far if it does not, or has more than 64 bits."""
     if at < end and buffer[at] < 0x80:
@@ -170,7 +170,7 @@ def _long(buffer: Array, at: Number, end: Number) -> tuple[Number, Number]:
     return np.int64(0), _FAR
 
 
-@compiled
+@inlined
 def _text(buffer: Array, at: Number, size: Number, views: Array, slot: Number, row: Number) -> bool:
     """Lay out Arrow's view of a string: its length, then itself if it is short, else its first four bytes, the number of the buffer and the place
     there. False: it is not UTF-8."""
@@ -189,7 +189,7 @@ def _text(buffer: Array, at: Number, size: Number, views: Array, slot: Number, r
     return seen & _NOT_ASCII == np.uint64(0) or _is_text(buffer, at, at + size)
 
 
-@compiled
+@inlined
 def _sixteen(buffer: Array, at: Number, size: Number) -> tuple[Number, Number]:
     """Up to sixteen bytes, the first of them the lowest of the first word; nothing behind them is read into it."""
     if at + np.uint64(16) > np.uint64(len(buffer)):
@@ -201,7 +201,7 @@ def _sixteen(buffer: Array, at: Number, size: Number) -> tuple[Number, Number]:
     return first, second & ((_ONE << ((size - np.uint64(8)) << np.uint64(3))) - _ONE)
 
 
-@compiled
+@inlined
 def word(data: Array, at: Number) -> Number:
     """Eight bytes, the first of them the lowest."""
     one = np.uint64(1)
@@ -217,7 +217,18 @@ def word(data: Array, at: Number) -> Number:
     )
 
 
-@compiled
+@inlined
+def half_word(data: Array, at: Number) -> Number:
+    """Four bytes, likewise."""
+    return (
+        np.uint64(data[at])
+        | np.uint64(data[at + np.uint64(1)]) << np.uint64(8)
+        | np.uint64(data[at + np.uint64(2)]) << np.uint64(16)
+        | np.uint64(data[at + np.uint64(3)]) << np.uint64(24)
+    )
+
+
+@inlined
 def short_word(data: Array, at: Number, end: Number) -> Number:
     """The bytes from `at` up to `end`, fewer than eight, the first of them the lowest."""
     out, shift = np.uint64(0), np.uint64(0)

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.compiled import Number, compiled
-from streams.events.avro import short_word
+from streams.compiled import Number, compiled, inlined
+from streams.events.avro import half_word, short_word
 from streams.events.texts import SPARE, Texts, put_text, put_word
 
 Array = npt.NDArray[Any]
@@ -69,17 +69,17 @@ def _partitions_of_events(
         out[i] = _partition(key, at, partitions)
 
 
-@compiled
+@inlined
 def _partition(key: Array, size: Number, partitions: Number) -> Number:
     return np.int64(_murmur2(key, np.uint64(0), np.uint64(size)) & np.uint64(0x7FFFFFFF)) % partitions
 
 
-@compiled
+@inlined
 def _murmur2(data: Array, at: Number, size: Number) -> Number:
     h = _SEED ^ size
     end = at + size
     while at + np.uint64(4) <= end:
-        k = _times(short_word(data, at, at + np.uint64(4)))
+        k = _times(half_word(data, at))
         h = _times(h) ^ _times(k ^ k >> np.uint64(24))
         at += np.uint64(4)
     if at < end:
@@ -88,6 +88,6 @@ def _murmur2(data: Array, at: Number, size: Number) -> Number:
     return h ^ h >> np.uint64(15)
 
 
-@compiled
+@inlined
 def _times(bits: Number) -> Number:
     return bits * _M & np.uint64(0xFFFFFFFF)

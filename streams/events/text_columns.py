@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES, short_word, word
-from streams.events.texts import Texts, take_text, which
+from streams.compiled import Number, compiled, given, inlined
+from streams.events.avro import INLINE_BYTES, word
+from streams.events.texts import Texts, which
 
 Array = npt.NDArray[Any]
 
@@ -51,19 +51,10 @@ def numbered(column: Texts) -> Codes | None:
 def _number_texts(views: Array, halves: Array, data: Array, slots: Array, firsts: Array, numbers: Array) -> Number:
     """Returns how many there are, -1 if more than `firsts` has room for. `halves`: the views as two words each. `slots`: zeros."""
     found, shift = 0, np.uint64(64 - _SLOT_BITS)
-    before_first = before_second = before = np.uint64(0)
     for i in range(len(views)):
         first, second = halves[i, 0], halves[i, 1]
         short = first & _LENGTH <= np.uint64(INLINE_BYTES)
-        if i and short and first == before_first and second == before_second:
-            numbers[i] = before
-            continue
-        before_first, before_second = first, second
-        mixed = first * _A ^ second * _B
-        if not short:
-            high, low = take_text(first & _LENGTH, np.uint64(0), views, data, i)
-            mixed = high ^ low
-        place = mixed * _C >> shift
+        place = ((first * _A ^ second * _B) if short else _mixed(data, first, second)) * _C >> shift
         while True:
             key = slots[place] - 1
             if key < 0:
@@ -79,20 +70,32 @@ def _number_texts(views: Array, halves: Array, data: Array, slots: Array, firsts
             ):
                 break
             place = (place + np.uint64(1)) & np.uint64(len(slots) - 1)
-        numbers[i] = before = np.uint64(key)
+        numbers[i] = key
     return found
 
 
-@compiled
+@inlined
+def _mixed(data: Array, head: Number, place: Number) -> Number:
+    """All bytes of a text that does not stand in its view, mixed. `head`, `place`: the view."""
+    at, out = place >> np.uint64(32), head * _A
+    last = at + (head & _LENGTH) - np.uint64(8)
+    while at < last:
+        out = (out ^ word(data, at)) * _B
+        out ^= out >> np.uint64(32)
+        at += np.uint64(8)
+    return out ^ word(data, last) * _A
+
+
+@inlined
 def _same_long(data: Array, head: Number, a: Number, b: Number) -> bool:
     """Whether two texts of the same length, which do not stand in their views, are equal. `a`, `b`: where they begin, as the views have it."""
-    size, k = head & _LENGTH, np.uint64(0)
+    last, k = (head & _LENGTH) - np.uint64(8), np.uint64(0)
     a, b = a >> np.uint64(32), b >> np.uint64(32)
-    while k + np.uint64(8) <= size:
+    while k < last:
         if word(data, a + k) != word(data, b + k):
             return False
         k += np.uint64(8)
-    return bool(short_word(data, a + k, a + size) == short_word(data, b + k, b + size))
+    return bool(word(data, a + last) == word(data, b + last))
 
 
 def together(columns: Sequence[Codes | None]) -> Codes | None:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from streams.compiled import Number, compiled, given
-from streams.events.avro import INLINE_BYTES, short_word, word
+from streams.compiled import Number, compiled, given, inlined
+from streams.events.avro import INLINE_BYTES, half_word, word
 from streams.events.records import Records
 
 Array = npt.NDArray[Any]
@@ -100,14 +100,14 @@ SPARE: Final = 16
 """Bytes behind its end that `put_text` may write."""
 
 
-@compiled
+@inlined
 def put_word(out: Array, at: Number, bits: Number) -> None:
     """Eight bytes, the lowest first."""
     for k in range(8):
         out[at + k] = bits >> np.uint64(8 * k) & np.uint64(0xFF)
 
 
-@compiled
+@inlined
 def put_text(views: Array, data: Array, i: Number, out: Array, at: Number) -> Number:
     """Copy the bytes of a text to `at`; returns where they end."""
     size = np.int64(views[i, 0])
@@ -167,7 +167,7 @@ def _mix_texts(views: Array, data: Array, out: Array) -> None:
         out[i, 0], out[i, 1] = high, low
 
 
-@compiled
+@inlined
 def same_short(views: Array, a: Number, b: Number) -> bool:
     """Whether two texts are short and equal, as in many a column most are to the one before."""
     return bool(
@@ -179,7 +179,7 @@ def same_short(views: Array, a: Number, b: Number) -> bool:
     )
 
 
-@compiled
+@inlined
 def take_text(high: Number, low: Number, views: Array, data: Array, i: Number) -> tuple[Number, Number]:
     """Go on hashing with the bytes of a text, eight by eight, after its length: so no two rows of texts are hashed alike."""
     size = views[i, 0]
@@ -192,8 +192,8 @@ def take_text(high: Number, low: Number, views: Array, data: Array, i: Number) -
     while at + np.uint64(8) <= end:
         high, low = take(high, low, word(data, at))
         at += np.uint64(8)
-    if at < end:
-        high, low = take(high, low, short_word(data, at, end))
+    if at < end:  # of the last eight bytes those that are left, without bytes of another text
+        high, low = take(high, low, word(data, end - np.uint64(8)) >> (np.uint64(8) - (end - at) << np.uint64(3)))
     return high, low
 
 
@@ -203,7 +203,7 @@ def _mix_numbers(values: Array, out: Array) -> None:
         out[i, 0], out[i, 1] = take(out[i, 0], out[i, 1], np.uint64(values[i]))
 
 
-@compiled
+@inlined
 def take(high: Number, low: Number, bits: Number) -> tuple[Number, Number]:
     """Go on hashing with eight bytes."""
     high ^= bits * _A
@@ -219,14 +219,14 @@ def _finish_all(out: Array) -> None:
         out[i, 0], out[i, 1] = finish(out[i, 0], out[i, 1])
 
 
-@compiled
+@inlined
 def finish(high: Number, low: Number) -> tuple[Number, Number]:
     """End what was hashed: every bit depends on all of it."""
     high, low = scrambled(high), scrambled(low)
     return high + low, low ^ (high << np.uint64(32) | high >> np.uint64(32))
 
 
-@compiled
+@inlined
 def scrambled(bits: Number) -> Number:
     """64 bits so that each of them depends on each of these."""
     bits = np.uint64(bits)
@@ -276,7 +276,7 @@ def _xxhash64s(views: Array, inline: Array, data: Array, out: Array) -> None:
             out[i] = _xxhash64(data, np.uint64(views[i, 3]), size)
 
 
-@compiled
+@inlined
 def _xxhash64(data: Array, at: Number, size: Number) -> Number:
     end = at + size
     if size >= np.uint64(32):
@@ -296,7 +296,7 @@ def _xxhash64(data: Array, at: Number, size: Number) -> Number:
         h = _left(h ^ _round(np.uint64(0), word(data, at)), 27) * _P1 + _P4
         at += np.uint64(8)
     if at + np.uint64(4) <= end:
-        h = _left(h ^ short_word(data, at, at + np.uint64(4)) * _P1, 23) * _P2 + _P3
+        h = _left(h ^ half_word(data, at) * _P1, 23) * _P2 + _P3
         at += np.uint64(4)
     while at < end:
         h = _left(h ^ np.uint64(data[at]) * _P5, 11) * _P1
@@ -306,16 +306,16 @@ def _xxhash64(data: Array, at: Number, size: Number) -> Number:
     return h ^ h >> np.uint64(32)
 
 
-@compiled
+@inlined
 def _left(bits: Number, by: Number) -> Number:
     return bits << np.uint64(by) | bits >> np.uint64(64 - by)
 
 
-@compiled
+@inlined
 def _round(lane: Number, bits: Number) -> Number:
     return _left(lane + bits * _P2, 31) * _P1
 
 
-@compiled
+@inlined
 def _merge(h: Number, lane: Number) -> Number:
     return (h ^ _round(np.uint64(0), lane)) * _P1 + _P4

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from streams.compiled import Number, compiled, fetch, given
+from streams.compiled import Number, compiled, fetch, given, inlined
 
 Array = npt.NDArray[Any]
 Hashes = npt.NDArray[np.uint64]
@@ -127,24 +127,24 @@ class SeenIndex:
         self.add(ids, at)
 
 
-@compiled
+@inlined
 def _hour(at: Number) -> Number:
     """Hours since 2015, from 1 on: never 0, so that no cell that is filled looks empty."""
     return np.uint32(min(max(at // _HOUR_US - _FIRST_HOUR + 1, 1), (1 << HOUR_BITS) - 1))
 
 
-@compiled
+@inlined
 def _place(cells: Array, high: Number) -> Number:
     """Where a hash belongs: the places follow each other as the hashes do. The table has fewer than 2^32 places."""
     return (high >> np.uint64(32)) * np.uint64(len(cells) - SPARE) >> np.uint64(32)
 
 
-@compiled
+@inlined
 def _high(cells: Array, at: Number) -> Number:
     return np.uint64(cells[at, 0]) << np.uint64(32) | np.uint64(cells[at, 1])
 
 
-@compiled
+@inlined
 def _find(cells: Array, high: Number, low: Number) -> tuple[bool, Number]:
     """Whether an identity is there, and else the place before the first one with a larger hash."""
     at, end, one = _place(cells, high), np.uint64(len(cells)), np.uint64(1)
@@ -158,7 +158,7 @@ def _find(cells: Array, high: Number, low: Number) -> tuple[bool, Number]:
     return False, at
 
 
-@compiled
+@inlined
 def _insert(held: Cells, at: Number, high: Number, bits: Number) -> bool:
     """Put a cell at a place, and push on what stands there; False: there is no room behind it."""
     cells, end, one = held.cells, np.uint64(len(held.cells)), np.uint64(1)
