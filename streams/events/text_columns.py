@@ -32,7 +32,8 @@ class Codes(NamedTuple):
         return Codes(given(self.numbers[rows]), self.firsts)
 
 
-_MOST_CODES: Final = 1 << 11
+_CODE_BITS: Final = 11
+_MOST_CODES: Final = 1 << _CODE_BITS
 _SLOT_BITS: Final = 13
 _LENGTH: Final = np.uint64(0xFFFFFFFF)
 """Of the first word of a view."""
@@ -99,30 +100,25 @@ def _same_long(data: Array, head: Number, a: Number, b: Number) -> bool:
 
 
 def together(columns: Sequence[Codes | None]) -> Codes | None:
-    """The distinct rows of four columns by number, likewise."""
-    held = [column for column in columns if column is not None]
+    """The distinct rows of up to five columns by number, likewise."""
+    held = [column.numbers for column in columns if column is not None]
     if len(held) < len(columns):
         return None
-    first, second, third, fourth = (column.numbers for column in held)
+    assert len(held) * _CODE_BITS <= 64
     slots, firsts = np.zeros(1 << _SLOT_BITS, np.int32), np.empty(_MOST_CODES, np.int64)
-    numbers = np.empty(len(first), np.uint16)
-    found = _number_rows(first, second, third, fourth, slots, firsts, np.empty(_MOST_CODES, np.uint64), numbers)
+    numbers = np.empty(len(held[0]), np.uint16)
+    found = _number_rows(tuple(held), slots, firsts, np.empty(_MOST_CODES, np.uint64), numbers)
     return None if found < 0 else Codes(given(numbers), given(firsts[:found]))
 
 
 @compiled
-def _number_rows(
-    a: Array, b: Array, c: Array, d: Array, slots: Array, firsts: Array, keys: Array, numbers: Array
-) -> Number:
+def _number_rows(columns: tuple[Array, ...], slots: Array, firsts: Array, keys: Array, numbers: Array) -> Number:
     """Likewise; `keys`: room for what is distinct."""
     found, shift = 0, np.uint64(64 - _SLOT_BITS)
     for i in range(len(numbers)):
-        row = (
-            np.uint64(a[i])
-            | np.uint64(b[i]) << np.uint64(16)
-            | np.uint64(c[i]) << np.uint64(32)
-            | np.uint64(d[i]) << np.uint64(48)
-        )
+        row = np.uint64(0)
+        for k in range(len(columns)):
+            row = row << np.uint64(_CODE_BITS) | np.uint64(columns[k][i])
         place = (row ^ row >> np.uint64(29)) * _C >> shift
         while True:
             key = slots[place] - 1

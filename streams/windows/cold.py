@@ -53,7 +53,6 @@ class ColdStretches:
         usage, outcomes, actors = self._stored(tenants, family.slide_us, buckets)
         usage, outcomes, actors = (frame.sort("bucket") for frame in (usage, outcomes, actors))
         _, members = distinct(actors, ("actor_hash",))
-        usage, actors = (frame.with_columns(work_class=pl.lit("")) for frame in (usage, actors))
         return Stretch(
             self._groups,
             family.count,

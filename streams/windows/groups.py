@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from streams.events.text_columns import TextColumns, together
 from streams.windows.families import DIMENSIONS, GROUPINGS, WITHOUT_CLASS
 from streams.windows.rolling import Ints
 
@@ -46,9 +47,14 @@ class Groups:
         self._names = pl.DataFrame()
 
     def series(self, frame: pl.DataFrame) -> Ints:
-        """The series of each row of a frame with all DIMENSIONS."""
-        found, which = distinct(frame.with_columns(pl.col(DIMENSIONS).cast(pl.String)), DIMENSIONS)
-        return np.array([self._number(row) for row in found.iter_rows()], np.int64)[which]
+        """The series of each row of a frame with all DIMENSIONS; without `work_class` it is ''."""
+        keys = frame.select(pl.col(name).cast(pl.String) for name in DIMENSIONS if name in frame.columns)
+        columns = TextColumns(keys)
+        if met := together([columns.codes(name) for name in keys.columns]):
+            found, which = keys[met.firsts], met.numbers
+        else:
+            found, which = distinct(keys, keys.columns)
+        return np.array([self._number((*row, "")[: len(DIMENSIONS)]) for row in found.iter_rows()], np.int64)[which]
 
     def _number(self, values: tuple[str, ...]) -> int:
         number = self._series.get(values)

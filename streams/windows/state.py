@@ -135,8 +135,7 @@ class PaneState:
 
     def _places(self, frame: pl.DataFrame) -> tuple[Ints, Ints]:
         """Series and pane number of rows of usage, which has no work class."""
-        series = self.groups.series(frame.with_columns(pl.lit("").alias("work_class")))
-        return series, (frame["pane_start"] // PANE_US).to_numpy()
+        return self.groups.series(frame), (frame["pane_start"] // PANE_US).to_numpy()
 
     def buckets(self, level: int, first: int | None, last: int) -> list[int]:
         """The buckets of a family in first..last that hold usage or bookings, ascending."""
