@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 from streams.compiled import Number, compiled, given, inlined
 from streams.events.avro import INLINE_BYTES, word
@@ -147,8 +149,14 @@ class TextColumns:
     def texts(self, name: str) -> Texts:
         """A column, which has no nulls."""
         if name not in self._texts:
-            self._texts[name] = Texts.of(self.frame[name])
+            chunks = self._arrow[name].chunks
+            self._texts[name] = Texts.of_arrow(chunks[0]) if len(chunks) == 1 else Texts.of(self.frame[name])
         return self._texts[name]
+
+    @cached_property
+    def _arrow(self) -> pa.Table:
+        """All columns at once, which costs no more than one."""
+        return self.frame.to_arrow(compat_level=pl.CompatLevel.newest())
 
     def codes(self, name: str) -> Codes | None:
         """The distinct texts of a column by number; None when they are many."""

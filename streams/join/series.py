@@ -49,15 +49,16 @@ class Series:
         columns = TextColumns(rows) if isinstance(rows, pl.DataFrame) else rows
         texts = [columns.texts(name) for name in SERIES_KEY]
         if (met := together([columns.codes(name) for name in SERIES_KEY])) is None:
-            return self._of(columns.frame, hashes(*texts))
+            return self._of(hashes(*texts), columns.frame)
         firsts = [Texts(given(column.views[met.firsts]), column.data) for column in texts]
-        return self._of(columns.frame.select(SERIES_KEY)[met.firsts], hashes(*firsts))[met.numbers]
+        return self._of(hashes(*firsts), columns.frame, met.firsts)[met.numbers]
 
-    def _of(self, frame: pl.DataFrame, keys: Array) -> Codes:
+    def _of(self, keys: Array, frame: pl.DataFrame, rows: Array | None = None) -> Codes:
+        """The numbers of keys, those of the given rows of a frame or of all."""
         codes = self._table.find(keys)
         if (codes < 0).any():
             codes, new = self._table.place(keys)
-            begun = frame.select(SERIES_KEY).filter(new)
+            begun = frame.select(SERIES_KEY)[np.flatnonzero(new) if rows is None else rows[new]]
             self._names = pl.concat([self._names, begun.with_columns(pl.all() + "")], rechunk=True)
             self.prices = given(np.concatenate([self.prices, self._book.table(begun["model"].to_list())], axis=1))
         return codes
