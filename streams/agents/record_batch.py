@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import cramjam
 import numpy as np
@@ -40,28 +40,43 @@ _INTO: Final[dict[int, Callable[[Any, Any], int]]] = {
     3: cramjam.lz4.decompress_into, 4: cramjam.zstd.decompress_into,
 }  # fmt: skip
 """Codecs that uncompress into a given array; they raise when that is too short."""
-_TIMES: Final = 6
-"""Room is taken for so many times the compressed bytes; usage as it comes from the traffic of tests needs four and a half."""
+_MOST_TIMES: Final = 6.0
+"""Room is taken for at most so many times the compressed bytes."""
+_SPARE: Final = 1.05
+_NOTHING: Final = np.empty(0, np.uint8)
 
 
 class Room:
-    """Where the batches of one fetch are uncompressed to, one behind the other: nobody has to bring them together afterwards."""
+    """Where the batches of one fetch are uncompressed to, one behind the other: nobody has to bring them together afterwards.
+
+    What is taken and never used scatters over the heap what comes after it, so it is no more than the batches before needed.
+    """
+
+    times: ClassVar[float] = _MOST_TIMES
+    """Room for the compressed bytes of the next fetch; forgotten within a few thousand batches. Of the one thread that reads fetches."""
 
     def __init__(self, compressed: int) -> None:
-        """For batches of so many bytes together. What is never written to takes no memory."""
-        self._left = compressed
-        self._take(0)
+        """For batches of so many bytes together; taken when the first one is uncompressed, since answers of Kafka wait for each other."""
+        self._compressed, self._read, self._uncompressed = compressed, 0, 0
+        self._buffer = self._given = _NOTHING
+        self._used = 0
 
     def _take(self, least: int) -> None:
-        self._buffer: Array = np.empty(max(least, _TIMES * self._left), np.uint8)
-        self._seen, self._used = given(self._buffer), 0
+        left = self._compressed - self._read
+        self._buffer = np.empty(max(least, int(Room.times * left)), np.uint8)
+        self._given, self._used = given(self._buffer), 0
 
     def uncompress(self, codec: int, data: memoryview) -> tuple[Array, int, int]:
         """The records of the next batch: a buffer, and from where to where in it. Raises what its codec raises."""
+        if not self._read:
+            self._take(0)
         size = self._put(codec, data)
-        self._left -= len(data)
+        self._read += len(data)
+        self._uncompressed += size
         self._used += size
-        return self._seen, self._used - size, self._used
+        needed = _SPARE * self._uncompressed / max(self._read, 1)
+        Room.times = min(max(needed, 0.999 * Room.times), _MOST_TIMES)
+        return self._given, self._used - size, self._used
 
     def _put(self, codec: int, data: memoryview) -> int:
         if into := _INTO.get(codec):

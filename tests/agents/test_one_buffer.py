@@ -10,7 +10,7 @@ from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.agents.record_batch import RawRecords
+from streams.agents.record_batch import RawRecords, Room
 from streams.events.records import Records
 
 CODECS = range(5)
@@ -58,6 +58,21 @@ def test_batches_that_take_more_room_than_expected(codec: int) -> None:
     parts = read(fetch(codec, batches))
     assert [list(part) for part in parts] == batches
     assert list(Records.joined(parts)) == [value for values in batches for value in values]
+
+
+@pytest.mark.parametrize("codec", CODECS[1:])
+def test_how_much_room_is_taken_is_learnt_and_bounded(codec: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room, "times", 0.5)
+    batches: list[list[bytes | None]] = [[noise(10 * n + i, 300) for i in range(10)] for n in range(20)]
+    too_little = read(fetch(codec, batches))
+    assert not all(np.shares_memory(part.buffer, too_little[-1].buffer) for part in too_little)
+    assert list(Records.joined(too_little)) == [value for values in batches for value in values]
+    enough = read(fetch(codec, batches))
+    assert all(np.shares_memory(part.buffer, enough[-1].buffer) for part in enough)
+    assert 1 < Room.times < 2
+    assert len(enough[-1].buffer) < 1.1 * sum(len(value or b"") + 10 for values in batches for value in values)
+    read(fetch(codec, [[b"x" * 100_000]]))
+    assert 2 < Room.times <= 6
 
 
 VALUES = st.lists(st.none() | st.binary(max_size=20), max_size=6)
