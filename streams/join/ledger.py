@@ -94,8 +94,8 @@ class Panes(NamedTuple):
 
 
 @compiled
-def counted(facts: Facts, changes: Array, prices: Array, out: Array, priced: Array) -> None:
-    """What each event counts for (COUNTED), and whether the book has its model.
+def counted(facts: Facts, changes: Array, models: Array, prices: Array, out: Array, priced: Array) -> None:
+    """What each event counts for (COUNTED), and whether the book has its model. `changes`, `models`, `prices`: join/series.py.
 
     Standard cost: the sum of tokens times price over the buckets, rounded half-up once (VALUE.md §2). Int64 is exact: a bucket holds at most
     10^9 tokens and a price is at most 10^9, so the sum of five products and the half is at most 5 * 10^18 + 500,000. Of unknown usage all is 0.
@@ -104,7 +104,7 @@ def counted(facts: Facts, changes: Array, prices: Array, out: Array, priced: Arr
         change = len(changes) - 1
         while change > 0 and changes[change] > facts.at[i]:
             change -= 1
-        price = prices[change, facts.series[i]]
+        price = prices[change, models[facts.series[i]]]
         priced[i] = price[BUCKETS]
         if facts.quality[i] == UNKNOWN:
             out[i] = 0

@@ -76,7 +76,8 @@ class Memory:
         """Add the new ones of a batch to their lines and panes."""
         facts, n = usage.facts, len(new)
         amounts, priced = np.empty((n, len(COUNTED)), np.int64), np.empty(n, np.uint8)
-        counted(facts, self.series.changes, self.series.prices, amounts, priced)
+        series = self.series
+        counted(facts, series.changes, series.models, series.prices, amounts, priced)
         tenants, names = usage.columns.texts("tenant"), usage.columns.texts("work_item_id")
         rows = self._place_items(usage.item_keys, tenants, names, new, watermark, cut)
         self.lines.reserve(n)

@@ -27,6 +27,9 @@ class Series:
     def __init__(self, prices: PriceBook) -> None:
         self._table = KeyTable()
         self._names = pl.DataFrame(schema=_NAMES)
+        self._models = dict[str, int]()
+        self.models = given(np.zeros(0, np.int32))
+        """The number of each series' model."""
         self.price(prices)
 
     def __len__(self) -> int:
@@ -38,11 +41,11 @@ class Series:
         return self._table.table.keys[: len(self)]
 
     def price(self, prices: PriceBook) -> None:
-        """Use these prices from now on. `changes` [periods]: from which event time (us) on; `prices` [periods, series, 6]: the five of the
+        """Use these prices from now on. `changes` [periods]: from which event time (us) on; `prices` [periods, models, 6]: the five of the
         buckets, in micro-USD per million tokens, and 1 where the book has the model."""
         self._book = prices
         self.changes = given(np.array(prices.changes, np.int64))
-        self.prices = given(prices.table(self._names["model"].to_list()))
+        self.prices = given(prices.table(list(self._models)))
 
     def of(self, rows: pl.DataFrame | TextColumns) -> Codes:
         """The number of each row's series (SERIES_KEY)."""
@@ -60,8 +63,16 @@ class Series:
             codes, new = self._table.place(keys)
             begun = frame.select(SERIES_KEY)[np.flatnonzero(new) if rows is None else rows[new]]
             self._names = pl.concat([self._names, begun.with_columns(pl.all() + "")], rechunk=True)
-            self.prices = given(np.concatenate([self.prices, self._book.table(begun["model"].to_list())], axis=1))
+            self._add_models(begun["model"].to_list())
         return codes
+
+    def _add_models(self, models: list[str]) -> None:
+        """Of series that begin."""
+        before = len(self._models)
+        numbers = [self._models.setdefault(model, len(self._models)) for model in models]
+        self.models = given(np.concatenate([self.models, np.array(numbers, np.int32)]))
+        if new := list(self._models)[before:]:
+            self.prices = given(np.concatenate([self.prices, self._book.table(new)], axis=1))
 
     def keys_of(self, frame: pl.DataFrame) -> Array:
         """The keys of each row's series."""
@@ -86,4 +97,5 @@ class Series:
         keys, self._table = self.keys[kept], KeyTable()
         self._table.place(keys)
         self._names = self._names[kept]
-        self.prices = given(self.prices[:, kept])
+        self._models, self.models, self.prices = {}, self.models[:0], self.prices[:, :0]
+        self._add_models(self._names["model"].to_list())
