@@ -42,6 +42,8 @@ _INTO: Final[dict[int, Callable[[Any, Any], int]]] = {
 """Codecs that uncompress into a given array; they raise when that is too short."""
 _MOST_TIMES: Final = 6.0
 """Room is taken for at most so many times the compressed bytes."""
+_MOST_OF_ONE: Final = 20.0
+"""And so many for the rest of a fetch whose batches need more than that."""
 _SPARE: Final = 1.05
 _NOTHING: Final = np.empty(0, np.uint8)
 
@@ -61,21 +63,22 @@ class Room:
         self._buffer = self._given = _NOTHING
         self._used = 0
 
-    def _take(self, least: int) -> None:
-        left = self._compressed - self._read
-        self._buffer = np.empty(max(least, int(Room.times * left)), np.uint8)
+    def _take(self, times: float, least: int = 0) -> None:
+        """Room for so many times what is still compressed."""
+        self._buffer = np.empty(max(least, int(times * (self._compressed - self._read))), np.uint8)
         self._given, self._used = given(self._buffer), 0
 
     def uncompress(self, codec: int, data: memoryview) -> tuple[Array, int, int]:
         """The records of the next batch: a buffer, and from where to where in it. Raises what its codec raises."""
         if not self._read:
-            self._take(0)
+            self._take(Room.times if codec else 1)
         size = self._put(codec, data)
         self._read += len(data)
         self._uncompressed += size
         self._used += size
-        needed = _SPARE * self._uncompressed / max(self._read, 1)
-        Room.times = min(max(needed, 0.999 * Room.times), _MOST_TIMES)
+        if codec:
+            needed = _SPARE * self._uncompressed / max(self._read, 1)
+            Room.times = min(max(needed, 0.999 * Room.times), _MOST_TIMES)
         return self._given, self._used - size, self._used
 
     def _put(self, codec: int, data: memoryview) -> int:
@@ -84,7 +87,7 @@ class Room:
                 return into(data, self._buffer[self._used :])
         body = np.frombuffer(_CODECS[codec](data), np.uint8)
         if len(body) > len(self._buffer) - self._used:
-            self._take(len(body))
+            self._take(min(_SPARE * len(body) / max(len(data), 1), _MOST_OF_ONE), len(body))
         self._buffer[self._used : self._used + len(body)] = body
         return len(body)
 

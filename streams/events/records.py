@@ -15,7 +15,8 @@ Places = npt.NDArray[np.int64]
 
 
 class Records:
-    """Record i is `buffer[starts[i]:stops[i]]`; a null value has a stop of -1. What a record is made of is read in place (events/columns.py)."""
+    """Record i is `buffer[starts[i]:stops[i]]`; a null value has a stop of -1, and its start means nothing. What a record is made of is read in
+    place (events/columns.py)."""
 
     __slots__ = ("buffer", "starts", "stops")
 

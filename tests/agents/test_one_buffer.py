@@ -75,6 +75,21 @@ def test_how_much_room_is_taken_is_learnt_and_bounded(codec: int, monkeypatch: p
     assert 2 < Room.times <= 6
 
 
+def test_what_is_not_compressed_takes_no_more_room_than_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Room, "times", 6.0)
+    data = fetch(0, [[noise(1, 3000)], [noise(2, 3000)]])
+    assert len(read(data)[-1].buffer) == len(data)
+    assert Room.times == 6.0
+
+
+@pytest.mark.parametrize("codec", [3, 4])
+def test_many_times_as_much_as_was_ever_seen_lies_in_few_buffers(codec: int) -> None:
+    batches: list[list[bytes | None]] = [[noise(n, 400) * 12] for n in range(20)]  # 11 to 15 times
+    parts = read(fetch(codec, batches))
+    assert list(Records.joined(parts)) == [value for values in batches for value in values]
+    assert len({id(part.buffer) for part in parts}) <= 4
+
+
 VALUES = st.lists(st.none() | st.binary(max_size=20), max_size=6)
 
 
