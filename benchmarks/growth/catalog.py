@@ -78,7 +78,8 @@ CURVES: Final = (
         "events applied before",
         {**_JOIN, "lines": "lines held", "identities": "identities held", "state_mib": "state MiB"},
         ("us",),
-        "What an event costs depends on what is held, not on what has been: after a horizon as much leaves memory as comes, and state stays as it is.",
+        "What an event costs depends on what is held, not on what has been. Until the horizon is full that is more and more, which the processor's caches hold less and less of; "
+        "then as much leaves memory as comes, and state stays as it is.",
         events,
     ),
     Curve(
